@@ -1,0 +1,88 @@
+/** Text -> frozen configuration, or every problem with its place (SPEC section 6). Called by `node.ts` and the commands. */
+import { createHash } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { dirname, relative, resolve } from 'node:path'
+import type { Check } from '../domain/check.ts'
+import type { Policy } from '../domain/policy.ts'
+import { readCatalog, unreadable } from './catalog.ts'
+import { checkReferences } from './references.ts'
+import { ConfigFile, type ConfigValues } from './schema.ts'
+import { formatProblem, type Problem, YamlSource } from './source.ts'
+
+export interface Config extends Omit<ConfigValues, 'policies'> {
+  readonly policies: ReadonlyMap<string, Policy>
+  readonly checks: ReadonlyMap<string, Check>
+  /** SHA-256 over the configuration's and the policies' text, first 16 hex digits; without what the environment holds. */
+  readonly hash: string
+}
+
+/** Every problem of a configuration at once; the message is a line for each. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError'
+  readonly problems: readonly Problem[]
+
+  constructor(problems: readonly Problem[]) {
+    super(problems.map(formatProblem).join('\n'))
+    this.problems = problems
+  }
+}
+
+export interface LoadOptions {
+  /** Where `${NAME}` is looked up. */
+  readonly environment: Readonly<Record<string, string | undefined>>
+  /** The folder that `policies: catalog` stands for. */
+  readonly catalog: string
+}
+
+/** @throws ConfigError */
+export function loadConfigFile(path: string, options: LoadOptions): Config {
+  let text: string
+  try {
+    text = readFileSync(path, 'utf8')
+  } catch (error) {
+    throw new ConfigError([unreadable(path, error)])
+  }
+  return parseConfig(text, path, options)
+}
+
+/**
+ * @param file the name shown in problems; paths in the configuration are relative to its folder.
+ * @throws ConfigError
+ */
+export function parseConfig(text: string, file: string, options: LoadOptions): Config {
+  const source = new YamlSource(file, text, options.environment)
+  const base = dirname(resolve(file))
+  const values = source.check(ConfigFile)
+  const folders = policyFolders(source.value).map((folder) =>
+    folder === 'catalog' ? options.catalog : resolve(base, folder),
+  )
+  const catalog = readCatalog(folders, (path) => shortest(path))
+  if (source.value !== undefined) checkReferences(source, values, catalog)
+  const problems = [...source.problems, ...catalog.problems]
+  if (values === undefined || problems.length > 0) throw new ConfigError(sortProblems(problems))
+  const hash = createHash('sha256').update(text).update(catalog.hash).digest('hex').slice(0, 16)
+  const store = values.store.replace(/^sqlite:(?!:memory:)(.*)$/, (_, path: string) => `sqlite:${resolve(base, path)}`)
+  return deepFreeze({ ...values, store, policies: catalog.policies, checks: catalog.checks, hash })
+}
+
+function policyFolders(raw: unknown): string[] {
+  const policies = (raw as { policies?: unknown } | null | undefined)?.policies ?? 'catalog'
+  return [policies].flat().filter((folder) => typeof folder === 'string')
+}
+
+function shortest(path: string): string {
+  const here = relative('.', path)
+  return here.length < path.length ? here : path
+}
+
+function sortProblems(problems: readonly Problem[]): Problem[] {
+  return [...problems].sort((a, b) => a.file.localeCompare(b.file) || a.line - b.line || a.column - b.column)
+}
+
+function deepFreeze<T>(value: T): T {
+  if (typeof value === 'object' && value !== null && !(value instanceof Map) && !Object.isFrozen(value)) {
+    Object.freeze(value)
+    for (const child of Object.values(value)) deepFreeze(child)
+  }
+  return value
+}

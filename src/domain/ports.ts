@@ -1,0 +1,174 @@
+/**
+ * The ports: what the core needs from a technology, as small as it can be. Adapters implement them,
+ * `node.ts` joins them. Beside a port stands its no-op, so that nobody asks `if (metrics)`.
+ */
+import type { BallastError } from './errors.ts'
+import type { Sample, SampleOutcome } from './sample.ts'
+import type { Score, Verdict, VerdictKind } from './verdict.ts'
+
+// --- The model provider -------------------------------------------------------------------------------------
+
+/** Header names and values in turn, as they stood on the wire: `[name, value, name, value, …]`. */
+export type RawHeaders = readonly string[]
+
+export interface UpstreamRequest {
+  readonly method: string
+  /** Path below the upstream's base URL, query included: `/chat/completions?x=1`. */
+  readonly path: string
+  readonly headers: RawHeaders
+  readonly body: Uint8Array
+}
+
+/** Hears of the answer, in this order: one `onHead`, any number of `onData`, one `onEnd`; or at any time one `onError`. */
+export interface UpstreamHandler {
+  onHead(status: number, statusText: string, headers: RawHeaders): void
+  /** The chunk belongs to the handler from now on and may be kept. */
+  onData(chunk: Uint8Array): void
+  onEnd(): void
+  onError(error: BallastError): void
+}
+
+/** A call under way. */
+export interface UpstreamCall {
+  /** Ends it at once, the connection included; nothing more reaches the handler. */
+  abort(): void
+  /** Stops reading until `resume`: backpressure from a slow client. */
+  pause(): void
+  resume(): void
+}
+
+export interface Upstream {
+  /** Never throws; what goes wrong reaches `handler.onError`. */
+  send(request: UpstreamRequest, handler: UpstreamHandler): UpstreamCall
+  close(): Promise<void>
+}
+
+// --- Samples and verdicts -----------------------------------------------------------------------------------
+
+/** A sample that a worker has taken; `attempts` counts this taking. */
+export interface LeasedSample {
+  readonly sample: Sample
+  readonly attempts: number
+}
+
+export interface QueueStatus {
+  /** Samples not judged yet, those being judged included. */
+  readonly depth: number
+  /** When the oldest of them came in, milliseconds since the epoch; null when there is none. */
+  readonly oldestAt: number | null
+}
+
+/** Durable and bounded. Every method may reject with whatever the technology throws. */
+export interface Queue {
+  /** @returns false when the queue is full and the sample was not taken. */
+  offer(sample: Sample): Promise<boolean>
+  /** Takes up to `max` samples, oldest first; one that is not finished after `leaseMs` may be taken again. */
+  take(max: number, leaseMs: number): Promise<LeasedSample[]>
+  /** Gives a taken sample back, to be taken again after `delayMs`. */
+  retry(sampleId: string, delayMs: number): Promise<void>
+  status(): Promise<QueueStatus>
+}
+
+/** Exposures of an arm since the last flush. */
+export interface ExposureBatch {
+  readonly experiment: string
+  readonly arm: string
+  readonly exposures: number
+  /** Hashes of units that were seen; the store keeps each once. */
+  readonly units: readonly string[]
+  /** Requests that had no unit and so were their own. */
+  readonly anonymousUnits: number
+}
+
+export interface ArmTally {
+  readonly experiment: string
+  readonly arm: string
+  readonly exposures: number
+  readonly units: number
+}
+
+/** One verdict as statistics need it. */
+export interface VerdictRow {
+  readonly arm: string
+  readonly unit: string
+  /** Hash of the judged question: decisions use one verdict per unit and question. */
+  readonly question: string
+  readonly verdict: VerdictKind
+}
+
+export interface Store {
+  addExposures(batches: readonly ExposureBatch[]): Promise<void>
+  /** Stores the verdict and takes the sample off the queue. @returns false when the sample had one already. */
+  addVerdict(verdict: Verdict): Promise<boolean>
+  exposures(experiment: string): Promise<ArmTally[]>
+  /** All verdicts of an experiment under one check, in the order of the requests. */
+  verdicts(experiment: string, check: string): Promise<VerdictRow[]>
+  /** Number of samples stored, per arm. */
+  samples(experiment: string, check: string): Promise<ReadonlyMap<string, number>>
+  close(): Promise<void>
+}
+
+// --- The judge model ----------------------------------------------------------------------------------------
+
+export interface JudgeAnswer {
+  readonly text: string
+  readonly promptTokens: number
+  readonly completionTokens: number
+}
+
+export interface JudgeModel {
+  /** Asks once; rejects with a `BallastError` (source `upstream`) when there is no answer. */
+  ask(model: string, prompt: string, signal: AbortSignal): Promise<JudgeAnswer>
+}
+
+// --- Metrics ------------------------------------------------------------------------------------------------
+
+/** Labels of a request; empty strings where there is no experiment. */
+export interface RequestLabels {
+  readonly route: string
+  readonly experiment: string
+  readonly arm: string
+}
+
+/** What is counted (SPEC section 8). Durations in milliseconds. */
+export interface Metrics {
+  requestFinished(labels: RequestLabels, code: number, durationMs: number): void
+  firstByte(labels: RequestLabels, ms: number): void
+  proxyOverhead(route: string, ms: number): void
+  upstreamRequest(upstream: string, outcome: string): void
+  exposure(experiment: string, arm: string): void
+  injection(policy: string, placement: string): void
+  sample(experiment: string, arm: string, outcome: SampleOutcome): void
+  verdict(experiment: string, arm: string, check: string, verdict: VerdictKind): void
+  score(experiment: string, arm: string, rubric: string, score: Score): void
+  judgeRequest(model: string, outcome: 'ok' | 'error' | 'cached'): void
+  judgeTokens(model: string, kind: 'prompt' | 'completion', tokens: number): void
+}
+
+export const noMetrics: Metrics = {
+  requestFinished() {},
+  firstByte() {},
+  proxyOverhead() {},
+  upstreamRequest() {},
+  exposure() {},
+  injection() {},
+  sample() {},
+  verdict() {},
+  score() {},
+  judgeRequest() {},
+  judgeTokens() {},
+}
+
+// --- Log ----------------------------------------------------------------------------------------------------
+
+type LogMethod = (fields: Readonly<Record<string, unknown>>, message: string) => void
+
+/** Structured; never given message texts or secrets. `pino` fits as it is. */
+export interface Log {
+  debug: LogMethod
+  info: LogMethod
+  warn: LogMethod
+  error: LogMethod
+}
+
+export const noLog: Log = { debug() {}, info() {}, warn() {}, error() {} }

@@ -1,0 +1,42 @@
+/** The report of an experiment (SPEC section 10); `report --json`, `demo --json` and `/api/experiments` print it. */
+import type { VerdictCounts } from './verdict.ts'
+
+export interface Estimate {
+  /** Null while there is nothing to estimate from. */
+  readonly estimate: number | null
+  readonly lower: number
+  readonly upper: number
+}
+
+export interface ArmReport {
+  readonly arm: string
+  readonly policy: string | null
+  readonly units: number
+  readonly exposures: number
+  readonly samples: number
+  readonly verdicts: VerdictCounts
+  /** Positives over positives and negatives; the bounds hold however often they are looked at. */
+  readonly rate: Estimate
+}
+
+/** `better`: proven to have the lower rate. `worse`: the higher. */
+export type Decision = 'better' | 'worse' | 'undecided'
+
+export interface Comparison {
+  readonly arm: string
+  readonly against: string
+  /** Rate of `arm` minus rate of `against`. */
+  readonly difference: Estimate
+  /** Natural logarithms of the evidence. */
+  readonly log_e_better: number
+  readonly log_e_worse: number
+  readonly decision: Decision
+}
+
+export interface Report {
+  readonly experiment: string
+  readonly check: string
+  readonly arms: readonly ArmReport[]
+  readonly comparisons: readonly Comparison[]
+  readonly sample_ratio: { readonly p: number; readonly log_e: number }
+}

@@ -1,0 +1,50 @@
+/** What is kept of a sampled exchange, and what became of it. */
+
+/** A chat message as the client sent it; unknown fields are kept. */
+export interface ChatMessage {
+  readonly role?: unknown
+  readonly content?: unknown
+  readonly [field: string]: unknown
+}
+
+/** An exchange kept for judging. Text in it is untrusted. */
+export interface Sample {
+  /** The request's id, so that a sample can be found from `x-ballast-request-id`. */
+  readonly id: string
+  readonly experiment: string
+  readonly arm: string
+  /** Null in an arm that injects nothing. */
+  readonly policy: string | null
+  readonly policyHash: string | null
+  readonly check: string
+  readonly checkVersion: string
+  /** With what probability this exchange was sampled, 0 to 1. */
+  readonly probability: number
+  readonly model: string
+  /** Hash of experiment, salt and unit: tells units apart without naming them. */
+  readonly unit: string
+  /** When the request came in, milliseconds since the epoch. */
+  readonly requestedAt: number
+  /** The client's messages as sent, without what was injected. */
+  readonly messages: readonly ChatMessage[]
+  /** The first choice's text, then its tool calls as JSON. */
+  readonly answer: string
+}
+
+/** What became of an exchange that was drawn for judging; a label of `ballast_samples_total`. */
+export type SampleOutcome =
+  | 'stored'
+  /** The queue holds as many samples as it may. */
+  | 'queue_full'
+  /** The client left or the upstream broke off. */
+  | 'incomplete'
+  /** The upstream answered with an error status. */
+  | 'upstream_error'
+  /** More bytes than the tap may hold. */
+  | 'too_large'
+  /** Not an answer the tap can read. */
+  | 'unreadable'
+  /** Too many finished exchanges were waiting to be stored. */
+  | 'overload'
+  /** The store failed. */
+  | 'store_error'
