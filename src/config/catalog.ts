@@ -80,6 +80,12 @@ function yamlFiles(folder: string): string[] | null {
 export function unreadable(file: string, error: unknown): Problem {
   const code = (error as { code?: unknown }).code
   const reason =
-    code === 'ENOENT' ? 'does not exist' : code === 'EACCES' ? 'may not be read' : code === 'EISDIR' ? 'is a folder' : `cannot be read (${String(code)})`
+    code === 'ENOENT'
+      ? 'does not exist'
+      : code === 'EACCES'
+        ? 'may not be read'
+        : code === 'EISDIR'
+          ? 'is a folder'
+          : `cannot be read (${String(code)})`
   return { file, line: 1, column: 1, message: reason }
 }

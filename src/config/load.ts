@@ -61,7 +61,10 @@ export function parseConfig(text: string, file: string, options: LoadOptions): C
   const problems = [...source.problems, ...catalog.problems]
   if (values === undefined || problems.length > 0) throw new ConfigError(sortProblems(problems))
   const hash = createHash('sha256').update(text).update(catalog.hash).digest('hex').slice(0, 16)
-  const store = values.store.replace(/^sqlite:(?!:memory:)(.*)$/, (_, path: string) => `sqlite:${resolve(base, path)}`)
+  const store = values.store.replace(
+    /^sqlite:(?!:memory:)(.*)$/,
+    (_, path: string) => `sqlite:${resolve(base, path)}`,
+  )
   return deepFreeze({ ...values, store, policies: catalog.policies, checks: catalog.checks, hash })
 }
 

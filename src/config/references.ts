@@ -3,16 +3,21 @@
  * so that these problems are reported together with those of the schema. Called by `load.ts`.
  */
 import type { Catalog } from './catalog.ts'
-import { isLoopback, type ConfigValues } from './schema.ts'
+import { type ConfigValues, isLoopback } from './schema.ts'
 import type { Path, YamlSource } from './source.ts'
 
 type Raw = Record<string, unknown>
 
-const mapping = (value: unknown): Raw => (typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Raw) : {})
+const mapping = (value: unknown): Raw =>
+  typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Raw) : {}
 const list = (value: unknown): unknown[] => (Array.isArray(value) ? value : [])
 
 /** @param values the parsed configuration, undefined when the schema found problems. */
-export function checkReferences(source: YamlSource, values: ConfigValues | undefined, catalog: Catalog): void {
+export function checkReferences(
+  source: YamlSource,
+  values: ConfigValues | undefined,
+  catalog: Catalog,
+): void {
   const raw = mapping(source.value)
   const upstreams = mapping(raw.upstreams)
   const experiments = mapping(raw.experiments)
@@ -21,7 +26,10 @@ export function checkReferences(source: YamlSource, values: ConfigValues | undef
     if (typeof name !== 'string') return
     const names = [...known]
     if (names.includes(name)) return
-    const hint = names.length === 0 ? `there are no ${what}s` : `there are ${names.slice(0, 8).join(', ')}${names.length > 8 ? ', …' : ''}`
+    const hint =
+      names.length === 0
+        ? `there are no ${what}s`
+        : `there are ${names.slice(0, 8).join(', ')}${names.length > 8 ? ', …' : ''}`
     source.report(path, `${what} "${name}" does not exist; ${hint}`)
   }
   const referPolicy = (path: Path, name: unknown) => refer(path, name, catalog.policies.keys(), 'policy')
@@ -36,8 +44,10 @@ export function checkReferences(source: YamlSource, values: ConfigValues | undef
     refer(at('experiment'), route.experiment, Object.keys(experiments), 'experiment')
     referPolicy(at('policy'), route.policy)
     referCheck(at('check'), route.check)
-    if (patterns.has(route.model)) source.report(at('model'), 'is never reached: an earlier route has the same model')
-    else if (patterns.has('*')) source.report(at('model'), 'is never reached: an earlier route takes every model')
+    if (patterns.has(route.model))
+      source.report(at('model'), 'is never reached: an earlier route has the same model')
+    else if (patterns.has('*'))
+      source.report(at('model'), 'is never reached: an earlier route takes every model')
     patterns.add(route.model)
     for (const key of ['policy', 'check', 'sample']) {
       if (route.experiment !== undefined && route[key] !== undefined) {
@@ -59,9 +69,11 @@ export function checkReferences(source: YamlSource, values: ConfigValues | undef
     }
     const settings = Object.values(arms).map(mapping)
     if (settings.length === 0) {
-      if (experiment.arms !== undefined) source.report(['experiments', name, 'arms'], 'is empty: an experiment has at least one arm')
+      if (experiment.arms !== undefined)
+        source.report(['experiments', name, 'arms'], 'is empty: an experiment has at least one arm')
     } else {
-      if (settings.every(({ weight }) => weight === 0)) source.report(['experiments', name, 'arms'], 'all weights are 0')
+      if (settings.every(({ weight }) => weight === 0))
+        source.report(['experiments', name, 'arms'], 'all weights are 0')
       if (settings.every(({ policy }) => policy !== undefined) && experiment.without_control !== true) {
         source.report(
           ['experiments', name, 'arms'],
@@ -70,26 +82,35 @@ export function checkReferences(source: YamlSource, values: ConfigValues | undef
       }
     }
     if (experiment.sample !== undefined && experiment.check === undefined) {
-      source.report(['experiments', name, 'sample'], 'says how much to judge, but there is no "check" to judge by')
+      source.report(
+        ['experiments', name, 'sample'],
+        'says how much to judge, but there is no "check" to judge by',
+      )
     }
     const rates = mapping(experiment.sample)
     for (const arm of Object.keys(rates)) {
-      if (!(arm in arms)) source.reportKey(['experiments', name, 'sample'], arm, `arm "${arm}" does not exist`)
+      if (!(arm in arms))
+        source.reportKey(['experiments', name, 'sample'], arm, `arm "${arm}" does not exist`)
     }
     judged ||= Number(experiment.sample) > 0 || Object.values(rates).some((rate) => Number(rate) > 0)
   }
 
   const judge = mapping(raw.judge)
   refer(['judge', 'upstream'], judge.upstream, Object.keys(upstreams), 'upstream')
-  if (judged && raw.judge === undefined) source.report([], '"judge" is missing: something is sampled, and nobody would judge it')
+  if (judged && raw.judge === undefined)
+    source.report([], '"judge" is missing: something is sampled, and nobody would judge it')
   if (mapping(upstreams[String(judge.upstream)]).api_key === 'passthrough') {
-    source.report(['judge', 'upstream'], 'has `api_key: passthrough`, but the judge has no client whose key it could pass')
+    source.report(
+      ['judge', 'upstream'],
+      'has `api_key: passthrough`, but the judge has no client whose key it could pass',
+    )
   }
 
   const keys = new Map<unknown, number>()
   for (const [index, value] of list(raw.clients).entries()) {
     const { key, name } = mapping(value)
-    if (keys.has(key)) source.report(['clients', index, 'key'], `is also the key of client ${keys.get(key)! + 1} of the list`)
+    if (keys.has(key))
+      source.report(['clients', index, 'key'], `is also the key of client ${keys.get(key)! + 1} of the list`)
     if (list(raw.clients).findIndex((other) => mapping(other).name === name) < index) {
       source.report(['clients', index, 'name'], 'stands twice')
     }
@@ -97,13 +118,19 @@ export function checkReferences(source: YamlSource, values: ConfigValues | undef
   }
   for (const [name, upstream] of Object.entries(upstreams)) {
     if (mapping(upstream).api_key === 'passthrough' && list(raw.clients).length > 0) {
-      source.report(['upstreams', name, 'api_key'], "would hand the clients' ballast keys to the upstream; use a key of its own")
+      source.report(
+        ['upstreams', name, 'api_key'],
+        "would hand the clients' ballast keys to the upstream; use a key of its own",
+      )
     }
   }
 
   if (values === undefined) return
   if (values.clients === undefined && !isLoopback(values.listen)) {
-    source.report(['listen'], 'is reachable from other machines, but "clients" is missing; name them, or write `clients: open`')
+    source.report(
+      ['listen'],
+      'is reachable from other machines, but "clients" is missing; name them, or write `clients: open`',
+    )
   }
   if (values.admin.token === undefined && !isLoopback(values.admin.listen)) {
     source.report(['admin', 'listen'], 'is reachable from other machines, but "admin.token" is missing')

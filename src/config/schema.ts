@@ -116,7 +116,9 @@ export const ConfigFile = z.strictObject({
     .regex(/^(memory|sqlite:.+)$/, 'is not a store: use sqlite:PATH or memory')
     .default('sqlite:./ballast.db'),
   policies: z.union([z.string(), z.array(z.string()).min(1, 'is empty')]).default('catalog'),
-  clients: z.union([z.literal('open'), z.array(Client).min(1, 'is empty: name a client, or write "open"')]).optional(),
+  clients: z
+    .union([z.literal('open'), z.array(Client).min(1, 'is empty: name a client, or write "open"')])
+    .optional(),
   /** Adds `x-ballast-experiment`, `-arm` and `-policy` to answers. */
   expose: z.boolean().default(false),
   limits: z.strictObject({ body: Size.default(64 * 1024 * 1024) }).prefault({}),

@@ -39,7 +39,10 @@ export class YamlSource {
     this.file = file
     this.document = parseDocument(text, { lineCounter: this.lines })
     for (const error of this.document.errors) {
-      this.reportAt(error.pos[0], (error.message.split('\n')[0] ?? 'is not YAML').replace(/ at line \d+.*$/, ''))
+      this.reportAt(
+        error.pos[0],
+        (error.message.split('\n')[0] ?? 'is not YAML').replace(/ at line \d+.*$/, ''),
+      )
     }
     if (this.problems.length > 0) return
     if (environment !== undefined) this.putEnvironmentIn(environment)
@@ -76,9 +79,14 @@ export class YamlSource {
   /** Notes a problem at a key rather than at its value. */
   reportKey(path: Path, key: string, message: string): void {
     const map = this.document.getIn(path, true)
-    const pair = isMap(map) ? map.items.find((it) => isPair(it) && isScalar(it.key) && String(it.key.value) === key) : null
+    const pair = isMap(map)
+      ? map.items.find((it) => isPair(it) && isScalar(it.key) && String(it.key.value) === key)
+      : null
     const offset = isNode(pair?.key) ? pair.key.range?.[0] : undefined
-    this.reportAt(offset ?? this.offset(path), path.length === 0 ? message : `${formatPath(path)}: ${message}`)
+    this.reportAt(
+      offset ?? this.offset(path),
+      path.length === 0 ? message : `${formatPath(path)}: ${message}`,
+    )
   }
 
   private offset(path: Path): number {
@@ -92,7 +100,8 @@ export class YamlSource {
   private reportAt(offset: number, message: string): void {
     const { line, col } = this.lines.linePos(offset)
     let shown = message
-    for (const [value, name] of this.secrets) if (value.length > 3) shown = shown.replaceAll(value, `\${${name}}`)
+    for (const [value, name] of this.secrets)
+      if (value.length > 3) shown = shown.replaceAll(value, `\${${name}}`)
     this.problems.push({ file: this.file, line: Math.max(line, 1), column: Math.max(col, 1), message: shown })
   }
 
@@ -112,14 +121,23 @@ export class YamlSource {
         for (const key of issue.keys) this.reportKey(path, key, `unknown key "${key}"`)
       } else if (issue.code === 'invalid_key') {
         const key = String(path.at(-1))
-        this.reportKey(path.slice(0, -1), key, `"${key}" ${issue.issues[0]?.message ?? 'is not a valid name'}`)
+        this.reportKey(
+          path.slice(0, -1),
+          key,
+          `"${key}" ${issue.issues[0]?.message ?? 'is not a valid name'}`,
+        )
       } else if (issue.code === 'invalid_union') {
         // The alternative that got furthest tells most about what was meant.
-        const depth = (alternative: readonly z.core.$ZodIssue[]) => Math.max(...alternative.map((it) => it.path.length))
+        const depth = (alternative: readonly z.core.$ZodIssue[]) =>
+          Math.max(...alternative.map((it) => it.path.length))
         const deepest = [...issue.errors].sort((a, b) => depth(b) - depth(a))[0] ?? []
         if (deepest.length > 0 && depth(deepest) > 0) this.reportIssues(deepest, path)
         else this.report(path, describeUnion(issue.errors))
-      } else if (issue.code === 'invalid_type' && this.document.getIn(path) === undefined && path.length > 0) {
+      } else if (
+        issue.code === 'invalid_type' &&
+        this.document.getIn(path) === undefined &&
+        path.length > 0
+      ) {
         this.report(path.slice(0, -1), `"${String(path.at(-1))}" is missing`)
       } else {
         this.report(path, describe(issue))
@@ -140,7 +158,8 @@ const TYPE_NAMES: Record<string, string> = {
 
 function describe(issue: z.core.$ZodIssue): string {
   if (issue.code === 'invalid_type') return `${TYPE_NAMES[issue.expected] ?? issue.expected} is expected here`
-  if (issue.code === 'invalid_value') return `is not one of ${issue.values.map((value) => String(value)).join(', ')}`
+  if (issue.code === 'invalid_value')
+    return `is not one of ${issue.values.map((value) => String(value)).join(', ')}`
   return issue.message
 }
 
@@ -149,5 +168,7 @@ function describeUnion(alternatives: readonly (readonly z.core.$ZodIssue[])[]): 
 }
 
 function formatPath(path: Path): string {
-  return path.map((key, index) => (typeof key === 'number' ? `[${key}]` : `${index === 0 ? '' : '.'}${String(key)}`)).join('')
+  return path
+    .map((key, index) => (typeof key === 'number' ? `[${key}]` : `${index === 0 ? '' : '.'}${String(key)}`))
+    .join('')
 }

@@ -34,7 +34,8 @@ export const Condition = z
     at_least: z.number().optional(),
   })
   .refine(
-    ({ rubric: _rubric, ...operators }) => Object.values(operators).filter((value) => value !== undefined).length === 1,
+    ({ rubric: _rubric, ...operators }) =>
+      Object.values(operators).filter((value) => value !== undefined).length === 1,
     { message: 'needs exactly one of is, below, at_most, above, at_least' },
   )
 export type Condition = z.infer<typeof Condition>
@@ -52,7 +53,11 @@ export const CheckFile = z
     const seen = new Set<string>()
     for (const [index, rubric] of check.rubrics.entries()) {
       if (seen.has(rubric.id)) {
-        context.addIssue({ code: 'custom', path: ['rubrics', index, 'id'], message: `"${rubric.id}" stands twice` })
+        context.addIssue({
+          code: 'custom',
+          path: ['rubrics', index, 'id'],
+          message: `"${rubric.id}" stands twice`,
+        })
       }
       seen.add(rubric.id)
     }
@@ -67,7 +72,8 @@ export const CheckFile = z
 
 function checkCondition(rubrics: Rubric[], condition: Condition, report: (message: string) => void): void {
   const rubric = rubrics.find(({ id }) => id === condition.rubric)
-  if (rubric === undefined) return report(`asks for rubric "${condition.rubric}", which this check does not have`)
+  if (rubric === undefined)
+    return report(`asks for rubric "${condition.rubric}", which this check does not have`)
   if (condition.is === undefined) {
     if (rubric.scale === undefined) report(`compares "${rubric.id}" as a number, but it has no scale`)
     return

@@ -24,7 +24,10 @@ const Name = z
   .regex(/^[A-Za-z][A-Za-z0-9._-]*$/, 'is a name: a letter, then letters, digits, ".", "_" or "-"')
 
 export const Experiment = z.strictObject({
-  unit: z.array(UnitSource).min(1, 'is empty: name at least one of header, user, session, client').default(['header', 'user', 'session', 'client']),
+  unit: z
+    .array(UnitSource)
+    .min(1, 'is empty: name at least one of header, user, session, client')
+    .default(['header', 'user', 'session', 'client']),
   salt: z.string().default(''),
   arms: z.record(Name, Arm),
   check: z.string().optional(),

@@ -27,6 +27,8 @@ export interface Sample {
   readonly requestedAt: number
   /** The client's messages as sent, without what was injected. */
   readonly messages: readonly ChatMessage[]
+  /** The text of the last user message among them. */
+  readonly question: string
   /** The first choice's text, then its tool calls as JSON. */
   readonly answer: string
 }
@@ -48,3 +50,19 @@ export type SampleOutcome =
   | 'overload'
   /** The store failed. */
   | 'store_error'
+
+/** The text of a message's content; parts that are not text appear as `[type]`. */
+export function contentText(content: unknown): string {
+  if (typeof content === 'string') return content
+  if (!Array.isArray(content)) return ''
+  return content
+    .map((part: { type?: unknown; text?: unknown } | null) =>
+      typeof part?.text === 'string' ? part.text : `[${typeof part?.type === 'string' ? part.type : 'part'}]`,
+    )
+    .join('\n')
+}
+
+/** The text of the last user message; empty without one. */
+export function questionOf(messages: readonly ChatMessage[]): string {
+  return contentText(messages.findLast(({ role }) => role === 'user')?.content)
+}

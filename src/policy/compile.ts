@@ -60,7 +60,8 @@ export function compilePlan(source: PlanSource): Plan {
     policyId: id ?? null,
     policy: id === undefined ? null : found(prepared.get(id), `policy ${id}`),
   })
-  const armCheck = (id: string | undefined) => (id === undefined ? null : found(source.checks.get(id), `check ${id}`))
+  const armCheck = (id: string | undefined) =>
+    id === undefined ? null : found(source.checks.get(id), `check ${id}`)
 
   const experiments = new Map<string, CompiledExperiment>()
   for (const [name, { salt, unit, arms, check, sample }] of Object.entries(source.experiments)) {
@@ -89,7 +90,10 @@ export function compilePlan(source: PlanSource): Plan {
       upstream: route.upstream,
       experiment,
       labels: new Map(
-        experiment.arms.map(({ name }) => [name, { route: route.model, experiment: experiment.name, arm: name }]),
+        experiment.arms.map(({ name }) => [
+          name,
+          { route: route.model, experiment: experiment.name, arm: name },
+        ]),
       ),
     }
   })

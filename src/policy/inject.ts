@@ -29,13 +29,18 @@ export function planInjection(body: Buffer, spots: ChatSpots, policy: PreparedPo
         notApplicable(policy, `the leading ${leading.role} message has no content to merge with`),
       )
     } else {
-      splices.push({ at: messages.start, bytes: messages.empty ? policy.system.message : policy.system.messageThenComma })
+      splices.push({
+        at: messages.start,
+        bytes: messages.empty ? policy.system.message : policy.system.messageThenComma,
+      })
     }
   }
   if (policy.user !== null) {
     const user = messages.firstUser
     if (user === null) throw notApplicable(policy, 'the request has no user message')
-    insertText(splices, body, user, policy.user, () => notApplicable(policy, 'the first user message has no content'))
+    insertText(splices, body, user, policy.user, () =>
+      notApplicable(policy, 'the first user message has no content'),
+    )
   }
   return splices
 }
@@ -68,7 +73,11 @@ function notApplicable(policy: PreparedPolicy, reason: string): BallastError {
 
 function equals(body: Buffer, spot: TextSpot, text: string, bytes: Buffer): boolean {
   // An escape takes at most six bytes for one UTF-16 unit.
-  return spot.end - spot.start <= text.length * 6 && startsWith(body, spot, text, bytes) && decodeText(body, spot) === text
+  return (
+    spot.end - spot.start <= text.length * 6 &&
+    startsWith(body, spot, text, bytes) &&
+    decodeText(body, spot) === text
+  )
 }
 
 /** Whether the JSON string at `spot` has a value that begins with `text`, however it was escaped. */

@@ -79,7 +79,7 @@ function prepare(id: string, version: string, interventions: readonly Interventi
 
 function prepareSystem(interventions: readonly Intervention[]): PreparedSystem {
   const prepared = prepareText(interventions, true)
-  const message = `{"role":"system","content":"${escape(prepared.text)}"}`
+  const message = `{"role":"system","content":"${escapeJson(prepared.text)}"}`
   return { ...prepared, message: Buffer.from(message), messageThenComma: Buffer.from(`${message},`) }
 }
 
@@ -90,18 +90,18 @@ function prepareText(interventions: readonly Intervention[], standsAlone: boolea
     text = prefix + intervention.text
     prefix = text + SEPARATORS[intervention.placement]
   }
-  const part = `{"type":"text","text":"${escape(text)}"}`
+  const part = `{"type":"text","text":"${escapeJson(text)}"}`
   return {
     text,
-    textBytes: Buffer.from(escape(text)),
+    textBytes: Buffer.from(escapeJson(text)),
     prefix,
-    prefixBytes: Buffer.from(escape(prefix)),
+    prefixBytes: Buffer.from(escapeJson(prefix)),
     part: Buffer.from(part),
     partThenComma: Buffer.from(`${part},`),
     standsAlone,
   }
 }
 
-function escape(text: string): string {
+function escapeJson(text: string): string {
   return JSON.stringify(text).slice(1, -1)
 }

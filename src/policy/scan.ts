@@ -81,6 +81,7 @@ class Scanner {
 
   chat(): ChatSpots {
     let model: string | null = null
+    let modelIsText = true
     let stream = false
     let user: string | null = null
     let messages: MessagesSpot | null = null
@@ -89,10 +90,9 @@ class Scanner {
     this.object((key) => {
       switch (key) {
         case 'model':
-          if (this.body[this.at] !== QUOTE) {
-            throw new BallastError('ballast_malformed_body', '"model" is not a string.', { source: 'client', param: 'model' })
-          }
-          model = this.text()
+          modelIsText = this.body[this.at] === QUOTE
+          if (modelIsText) model = this.text()
+          else this.value()
           return
         case 'stream': {
           const start = this.at
@@ -116,6 +116,9 @@ class Scanner {
     })
     this.space()
     if (this.at !== this.body.length) this.fail('something follows the JSON object')
+    if (!modelIsText) {
+      throw new BallastError('ballast_malformed_body', '"model" is not a string.', { source: 'client', param: 'model' })
+    }
     return { model, stream, user, messages }
   }
 
@@ -248,7 +251,8 @@ class Scanner {
   }
 
   private literal(word: string): void {
-    if (this.body.toString('latin1', this.at, this.at + word.length) !== word) this.fail('a JSON value is expected here')
+    if (this.body.toString('latin1', this.at, this.at + word.length) !== word)
+      this.fail('a JSON value is expected here')
     this.at += word.length
   }
 
@@ -335,9 +339,13 @@ class Scanner {
 }
 
 function malformed(what: string, offset: number): BallastError {
-  return new BallastError('ballast_malformed_body', `The request body is not valid JSON: at byte ${offset}, ${what}.`, {
-    source: 'client',
-  })
+  return new BallastError(
+    'ballast_malformed_body',
+    `The request body is not valid JSON: at byte ${offset}, ${what}.`,
+    {
+      source: 'client',
+    },
+  )
 }
 
 /**

@@ -1,0 +1,67 @@
+/** The `JudgeModel` port on the `openai` package. Composed by `node.ts`. */
+import OpenAI, { APIConnectionTimeoutError, APIError, APIUserAbortError } from 'openai'
+import { BallastError } from '../domain/errors.ts'
+import type { JudgeModel } from '../domain/ports.ts'
+
+export interface OpenAIJudgeOptions {
+  readonly baseUrl: string
+  readonly apiKey: string | null
+  /** For one answer, in milliseconds. */
+  readonly timeout: number
+}
+
+/** The package would take these from the environment; ballast's configuration is all there is. */
+const AMBIENT_OFF = { organization: null, project: null, logLevel: 'off' } as const
+/** A label or a number takes no more. */
+const MAX_TOKENS = 16
+/** Besides these, all that says "not this request": it would fail again. */
+const WORTH_ANOTHER_TRY = new Set([401, 403, 404, 408, 409, 429])
+
+export function createOpenAIJudge({ baseUrl, apiKey, timeout }: OpenAIJudgeOptions): JudgeModel {
+  // The queue tries again, with the sample safely stored in between; the client itself does not.
+  const client = new OpenAI({
+    baseURL: baseUrl,
+    apiKey: apiKey ?? 'none',
+    timeout,
+    maxRetries: 0,
+    ...AMBIENT_OFF,
+  })
+  return {
+    async ask(model, prompt, signal) {
+      try {
+        const completion = await client.chat.completions.create(
+          { model, messages: [{ role: 'user', content: prompt }], temperature: 0, max_tokens: MAX_TOKENS },
+          { signal },
+        )
+        return {
+          // A server may leave out what the types promise.
+          text: completion.choices?.[0]?.message?.content ?? '',
+          promptTokens: completion.usage?.prompt_tokens ?? 0,
+          completionTokens: completion.usage?.completion_tokens ?? 0,
+        }
+      } catch (error) {
+        throw describeFailure(error, signal)
+      }
+    },
+  }
+}
+
+function describeFailure(cause: unknown, signal: AbortSignal): BallastError {
+  if (signal.aborted || cause instanceof APIUserAbortError) {
+    return new BallastError('ballast_draining', 'ballast is shutting down', {
+      source: 'internal',
+      retryable: true,
+    })
+  }
+  if (cause instanceof APIConnectionTimeoutError) {
+    return new BallastError('ballast_upstream_timeout', 'the judge did not answer in time', {
+      source: 'upstream',
+      retryable: true,
+    })
+  }
+  const status = cause instanceof APIError ? cause.status : undefined
+  const retryable = status === undefined || status >= 500 || WORTH_ANOTHER_TRY.has(status)
+  const what =
+    status === undefined ? 'could not be reached or did not answer in JSON' : `answered with status ${status}`
+  return new BallastError('ballast_upstream_failed', `the judge ${what}`, { source: 'upstream', retryable })
+}

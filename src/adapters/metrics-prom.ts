@@ -1,0 +1,187 @@
+/** The `Metrics` port on prom-client: the series of SPEC section 8. Composed by `node.ts`. */
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import type { Metrics, QueueStatus } from '../domain/ports.ts'
+import type { Estimate, Report } from '../domain/report.ts'
+
+export interface PrometheusSources {
+  /** Asked at each scrape. */
+  readonly reports: () => Promise<readonly Report[]>
+  readonly queue: () => Promise<QueueStatus>
+  readonly configHash: () => string
+}
+
+export interface PrometheusMetrics extends Metrics {
+  /** Where the gauges read; before it is called they are empty. */
+  observe(sources: PrometheusSources): void
+  /** The exposition text and its content type. */
+  expose(): Promise<{ readonly text: string; readonly contentType: string }>
+}
+
+const SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120]
+const OVERHEAD_SECONDS = [
+  0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.1,
+]
+const SCORES = [0, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100]
+
+export function createPrometheusMetrics(): PrometheusMetrics {
+  const registry = new Registry()
+  const registers = [registry]
+  collectDefaultMetrics({ register: registry })
+
+  const counter = (name: string, help: string, labelNames: string[]) =>
+    new Counter({ name, help, labelNames, registers })
+  const histogram = (name: string, help: string, labelNames: string[], buckets: number[]) =>
+    new Histogram({ name, help, labelNames, buckets, registers })
+
+  const requests = counter(
+    'ballast_requests_total',
+    'Requests answered, by the status the client got; 499: it left before.',
+    ['route', 'experiment', 'arm', 'code'],
+  )
+  const duration = histogram(
+    'ballast_request_duration_seconds',
+    'From a request coming in to its answer being over.',
+    ['route', 'arm'],
+    SECONDS,
+  )
+  const firstByte = histogram(
+    'ballast_time_to_first_byte_seconds',
+    "From a request coming in to the first byte of the answer's body.",
+    ['route', 'arm'],
+    SECONDS,
+  )
+  const overhead = histogram(
+    'ballast_proxy_overhead_seconds',
+    'From having read a request to handing it to the upstream.',
+    ['route'],
+    OVERHEAD_SECONDS,
+  )
+  const upstreams = counter(
+    'ballast_upstream_requests_total',
+    'Calls to upstreams, by status class, error, timeout or aborted.',
+    ['upstream', 'outcome'],
+  )
+  const exposures = counter('ballast_exposures_total', 'Requests served under an arm.', ['experiment', 'arm'])
+  const injections = counter('ballast_injections_total', 'Interventions applied to requests.', [
+    'policy',
+    'placement',
+  ])
+  const samples = counter('ballast_samples_total', 'Exchanges drawn for judging, by what became of them.', [
+    'experiment',
+    'arm',
+    'outcome',
+  ])
+  const verdicts = counter('ballast_verdicts_total', 'Verdicts of the judge.', [
+    'experiment',
+    'arm',
+    'check',
+    'verdict',
+  ])
+  const scores = histogram(
+    'ballast_judge_score',
+    'Numbers the judge gave, by rubric.',
+    ['experiment', 'arm', 'rubric'],
+    SCORES,
+  )
+  const judgeRequests = counter(
+    'ballast_judge_requests_total',
+    'Questions to the judge; cached: answered before.',
+    ['model', 'outcome'],
+  )
+  const judgeTokens = counter('ballast_judge_tokens_total', 'Tokens the judge used.', ['model', 'kind'])
+
+  let sources: PrometheusSources | null = null
+  // prom-client collects one metric after the other; the reports are asked for once per scrape.
+  let scrape: { reports: readonly Report[]; queue: QueueStatus } = {
+    reports: [],
+    queue: { depth: 0, oldestAt: null },
+  }
+
+  const gauge = (name: string, help: string, labelNames: string[], collect: (self: Gauge) => void) =>
+    new Gauge({
+      name,
+      help,
+      labelNames,
+      registers,
+      collect() {
+        this.reset()
+        collect(this)
+      },
+    })
+  const estimate = (self: Gauge, labels: Record<string, string>, it: Estimate) => {
+    if (it.estimate !== null) self.set({ ...labels, stat: 'estimate' }, it.estimate)
+    self.set({ ...labels, stat: 'lower' }, it.lower)
+    self.set({ ...labels, stat: 'upper' }, it.upper)
+  }
+
+  gauge('ballast_judge_queue_depth', 'Samples waiting for their verdict.', [], (self) =>
+    self.set(scrape.queue.depth),
+  )
+  gauge(
+    'ballast_judge_oldest_sample_age_seconds',
+    'Age of the oldest sample without a verdict.',
+    [],
+    (self) =>
+      self.set(scrape.queue.oldestAt === null ? 0 : Math.max(0, (Date.now() - scrape.queue.oldestAt) / 1000)),
+  )
+  gauge(
+    'ballast_positive_rate',
+    'Positives over positives and negatives; the bounds (95%) hold however often they are looked at.',
+    ['experiment', 'arm', 'check', 'stat'],
+    (self) => {
+      for (const { experiment, check, arms } of scrape.reports) {
+        for (const { arm, rate } of arms) estimate(self, { experiment, arm, check }, rate)
+      }
+    },
+  )
+  gauge(
+    'ballast_arm_difference',
+    "An arm's positive rate minus that of the arm it is compared with, with bounds (95%) that hold at any time.",
+    ['experiment', 'arm', 'check', 'stat'],
+    (self) => {
+      for (const { experiment, check, comparisons } of scrape.reports) {
+        for (const { arm, difference } of comparisons) estimate(self, { experiment, arm, check }, difference)
+      }
+    },
+  )
+  gauge(
+    'ballast_sample_ratio_p_value',
+    'That units were assigned as the weights say; below 0.001 the assignment is broken.',
+    ['experiment'],
+    (self) => {
+      for (const { experiment, sample_ratio } of scrape.reports) self.set({ experiment }, sample_ratio.p)
+    },
+  )
+  gauge('ballast_config_info', 'The running configuration.', ['hash'], (self) => {
+    if (sources !== null) self.set({ hash: sources.configHash() }, 1)
+  })
+
+  return {
+    observe(given) {
+      sources = given
+    },
+    async expose() {
+      if (sources !== null) {
+        const [reports, queue] = await Promise.all([sources.reports(), sources.queue()])
+        scrape = { reports, queue }
+      }
+      return { text: await registry.metrics(), contentType: registry.contentType }
+    },
+    requestFinished({ route, experiment, arm }, code, durationMs) {
+      requests.inc({ route, experiment, arm, code: String(code) })
+      duration.observe({ route, arm }, durationMs / 1000)
+    },
+    firstByte: ({ route, arm }, ms) => firstByte.observe({ route, arm }, ms / 1000),
+    proxyOverhead: (route, ms) => overhead.observe({ route }, ms / 1000),
+    upstreamRequest: (upstream, outcome) => upstreams.inc({ upstream, outcome }),
+    exposure: (experiment, arm) => exposures.inc({ experiment, arm }),
+    injection: (policy, placement) => injections.inc({ policy, placement }),
+    sample: (experiment, arm, outcome) => samples.inc({ experiment, arm, outcome }),
+    verdict: (experiment, arm, check, verdict) => verdicts.inc({ experiment, arm, check, verdict }),
+    score: (experiment, arm, rubric, score) => {
+      if (score.kind === 'number') scores.observe({ experiment, arm, rubric }, score.value)
+    },
+    judgeRequest: (model, outcome) => judgeRequests.inc({ model, outcome }),
+    judgeTokens: (model, kind, tokens) => judgeTokens.inc({ model, kind }, tokens),
+  }
+}

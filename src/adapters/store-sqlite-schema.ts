@@ -1,0 +1,103 @@
+/** Tables and migrations of `store-sqlite.ts`. A migration that has been released is never changed. */
+import type { Kysely, Migration } from 'kysely'
+
+export interface Tables {
+  samples: {
+    id: string
+    experiment: string
+    arm: string
+    policy: string | null
+    policy_hash: string | null
+    check_id: string
+    check_version: string
+    probability: number
+    model: string
+    unit: string
+    question_hash: string
+    /** Milliseconds since the epoch, like all times here. */
+    requested_at: number
+    messages: string
+    question: string
+    answer: string
+    /** 1 once it has its verdict. */
+    done: number
+    /** Not to be taken before: a lease, or the wait before another try. */
+    visible_at: number
+    attempts: number
+  }
+  verdicts: {
+    sample_id: string
+    check_id: string
+    check_version: string
+    verdict: string
+    scores: string
+    judged_at: number
+  }
+  exposures: { experiment: string; arm: string; exposures: number; anonymous_units: number }
+  units: { experiment: string; arm: string; unit: string }
+}
+
+export const migrations: Record<string, Migration> = {
+  '0001-first': {
+    async up(db: Kysely<never>) {
+      await db.schema
+        .createTable('samples')
+        .addColumn('id', 'text', (column) => column.primaryKey())
+        .addColumn('experiment', 'text', (column) => column.notNull())
+        .addColumn('arm', 'text', (column) => column.notNull())
+        .addColumn('policy', 'text')
+        .addColumn('policy_hash', 'text')
+        .addColumn('check_id', 'text', (column) => column.notNull())
+        .addColumn('check_version', 'text', (column) => column.notNull())
+        .addColumn('probability', 'real', (column) => column.notNull())
+        .addColumn('model', 'text', (column) => column.notNull())
+        .addColumn('unit', 'text', (column) => column.notNull())
+        .addColumn('question_hash', 'text', (column) => column.notNull())
+        .addColumn('requested_at', 'integer', (column) => column.notNull())
+        .addColumn('messages', 'text', (column) => column.notNull())
+        .addColumn('question', 'text', (column) => column.notNull())
+        .addColumn('answer', 'text', (column) => column.notNull())
+        .addColumn('done', 'integer', (column) => column.notNull())
+        .addColumn('visible_at', 'integer', (column) => column.notNull())
+        .addColumn('attempts', 'integer', (column) => column.notNull())
+        .execute()
+      await db.schema
+        .createIndex('samples_waiting')
+        .on('samples')
+        .columns(['done', 'requested_at', 'visible_at'])
+        .execute()
+      await db.schema
+        .createIndex('samples_of_experiment')
+        .on('samples')
+        .columns(['experiment', 'check_id', 'requested_at'])
+        .execute()
+      await db.schema
+        .createTable('verdicts')
+        .addColumn('sample_id', 'text', (column) =>
+          column.notNull().references('samples.id').onDelete('cascade'),
+        )
+        .addColumn('check_id', 'text', (column) => column.notNull())
+        .addColumn('check_version', 'text', (column) => column.notNull())
+        .addColumn('verdict', 'text', (column) => column.notNull())
+        .addColumn('scores', 'text', (column) => column.notNull())
+        .addColumn('judged_at', 'integer', (column) => column.notNull())
+        .addPrimaryKeyConstraint('verdicts_once', ['sample_id', 'check_id'])
+        .execute()
+      await db.schema
+        .createTable('exposures')
+        .addColumn('experiment', 'text', (column) => column.notNull())
+        .addColumn('arm', 'text', (column) => column.notNull())
+        .addColumn('exposures', 'integer', (column) => column.notNull())
+        .addColumn('anonymous_units', 'integer', (column) => column.notNull())
+        .addPrimaryKeyConstraint('exposures_of_arm', ['experiment', 'arm'])
+        .execute()
+      await db.schema
+        .createTable('units')
+        .addColumn('experiment', 'text', (column) => column.notNull())
+        .addColumn('arm', 'text', (column) => column.notNull())
+        .addColumn('unit', 'text', (column) => column.notNull())
+        .addPrimaryKeyConstraint('units_once', ['experiment', 'arm', 'unit'])
+        .execute()
+    },
+  },
+}

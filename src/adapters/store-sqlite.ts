@@ -1,0 +1,274 @@
+/**
+ * The `Store` and `Queue` ports on SQLite (`node:sqlite`, WAL), with Kysely for queries and migrations. Several
+ * processes may share one file. `:memory:` is the store of the demo and of tests. Composed by `node.ts`.
+ */
+import { hash } from 'node:crypto'
+import { mkdirSync } from 'node:fs'
+import { dirname } from 'node:path'
+import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite'
+import { Kysely, Migrator, type SqliteDatabase, SqliteDialect, type SqliteStatement, sql } from 'kysely'
+import type {
+  ArmTally,
+  ExposureBatch,
+  LeasedSample,
+  Queue,
+  QueueStatus,
+  Store,
+  VerdictRow,
+} from '../domain/ports.ts'
+import type { ChatMessage, Sample } from '../domain/sample.ts'
+import type { Verdict, VerdictKind } from '../domain/verdict.ts'
+import { migrations, type Tables } from './store-sqlite-schema.ts'
+
+export interface SqliteStoreOptions {
+  /** A file, made with its folder if it is missing, or `:memory:`. */
+  readonly path: string
+  /** Samples that may wait for a verdict; more are refused. */
+  readonly queueLimit: number
+}
+
+/** How long a statement waits for another process's write. */
+const BUSY_TIMEOUT_MS = 5_000
+/** The number of waiting samples is counted anew this often and kept up in between. */
+const RECOUNT_MS = 1_000
+
+/**
+ * Opens the store and brings its tables up to date.
+ * @throws Error naming the file when it cannot be opened or migrated.
+ */
+export async function openSqliteStore(options: SqliteStoreOptions): Promise<SqliteStore> {
+  const { path } = options
+  try {
+    if (path !== ':memory:') mkdirSync(dirname(path), { recursive: true })
+    const database = new DatabaseSync(path, { timeout: BUSY_TIMEOUT_MS })
+    database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON')
+    const db = new Kysely<Tables>({ dialect: new SqliteDialect({ database: kyselyDatabase(database) }) })
+    const { error } = await new Migrator({
+      db,
+      provider: { getMigrations: async () => migrations },
+    }).migrateToLatest()
+    if (error !== undefined) throw error
+    return new SqliteStore(db, options.queueLimit)
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error)
+    throw new Error(`the store sqlite:${path} cannot be opened: ${reason}`, { cause: error })
+  }
+}
+
+export class SqliteStore implements Store, Queue {
+  private readonly db: Kysely<Tables>
+  private readonly queueLimit: number
+  private waiting = 0
+  private countedAt = Number.NEGATIVE_INFINITY
+
+  constructor(db: Kysely<Tables>, queueLimit: number) {
+    this.db = db
+    this.queueLimit = queueLimit
+  }
+
+  async offer(sample: Sample): Promise<boolean> {
+    if (performance.now() - this.countedAt > RECOUNT_MS) this.waiting = (await this.status()).depth
+    if (this.waiting >= this.queueLimit) return false
+    await this.db
+      .insertInto('samples')
+      .values({
+        id: sample.id,
+        experiment: sample.experiment,
+        arm: sample.arm,
+        policy: sample.policy,
+        policy_hash: sample.policyHash,
+        check_id: sample.check,
+        check_version: sample.checkVersion,
+        probability: sample.probability,
+        model: sample.model,
+        unit: sample.unit,
+        question_hash: hash('sha256', sample.question, 'hex').slice(0, 32),
+        requested_at: sample.requestedAt,
+        messages: JSON.stringify(sample.messages),
+        question: sample.question,
+        answer: sample.answer,
+        done: 0,
+        visible_at: 0,
+        attempts: 0,
+      })
+      .onConflict((conflict) => conflict.doNothing())
+      .execute()
+    this.waiting++
+    return true
+  }
+
+  async take(max: number, leaseMs: number): Promise<LeasedSample[]> {
+    const now = Date.now()
+    const rows = await this.db
+      .updateTable('samples')
+      .set((eb) => ({ visible_at: now + leaseMs, attempts: eb('attempts', '+', 1) }))
+      .where('id', 'in', (eb) =>
+        eb
+          .selectFrom('samples')
+          .select('id')
+          .where('done', '=', 0)
+          .where('visible_at', '<=', now)
+          .orderBy('requested_at')
+          .limit(max),
+      )
+      .returningAll()
+      .execute()
+    return rows
+      .sort((a, b) => a.requested_at - b.requested_at)
+      .map((row) => ({ attempts: row.attempts, sample: toSample(row) }))
+  }
+
+  async retry(sampleId: string, delayMs: number): Promise<void> {
+    await this.db
+      .updateTable('samples')
+      .set({ visible_at: Date.now() + delayMs })
+      .where('id', '=', sampleId)
+      .execute()
+  }
+
+  async status(): Promise<QueueStatus> {
+    const row = await this.db
+      .selectFrom('samples')
+      .select((eb) => [eb.fn.countAll<number>().as('depth'), eb.fn.min('requested_at').as('oldest')])
+      .where('done', '=', 0)
+      .executeTakeFirstOrThrow()
+    this.waiting = row.depth
+    this.countedAt = performance.now()
+    return { depth: row.depth, oldestAt: row.oldest }
+  }
+
+  async addVerdict(verdict: Verdict): Promise<boolean> {
+    const added = await this.db.transaction().execute(async (transaction) => {
+      const result = await transaction
+        .insertInto('verdicts')
+        .values({
+          sample_id: verdict.sampleId,
+          check_id: verdict.check,
+          check_version: verdict.checkVersion,
+          verdict: verdict.verdict,
+          scores: JSON.stringify(verdict.scores),
+          judged_at: verdict.judgedAt,
+        })
+        .onConflict((conflict) => conflict.doNothing())
+        .executeTakeFirst()
+      await transaction.updateTable('samples').set({ done: 1 }).where('id', '=', verdict.sampleId).execute()
+      return (result.numInsertedOrUpdatedRows ?? 0n) > 0n
+    })
+    if (added) this.waiting--
+    return added
+  }
+
+  async addExposures(batches: readonly ExposureBatch[]): Promise<void> {
+    await this.db.transaction().execute(async (transaction) => {
+      for (const { experiment, arm, exposures, anonymousUnits, units } of batches) {
+        await transaction
+          .insertInto('exposures')
+          .values({ experiment, arm, exposures, anonymous_units: anonymousUnits })
+          .onConflict((conflict) =>
+            conflict.columns(['experiment', 'arm']).doUpdateSet((eb) => ({
+              exposures: eb('exposures.exposures', '+', exposures),
+              anonymous_units: eb('exposures.anonymous_units', '+', anonymousUnits),
+            })),
+          )
+          .execute()
+        for (const unit of units) {
+          await transaction
+            .insertInto('units')
+            .values({ experiment, arm, unit })
+            .onConflict((conflict) => conflict.doNothing())
+            .execute()
+        }
+      }
+    })
+  }
+
+  async exposures(experiment: string): Promise<ArmTally[]> {
+    return await this.db
+      .selectFrom('exposures')
+      .select((eb) => [
+        'experiment',
+        'arm',
+        'exposures',
+        sql<number>`anonymous_units + ${eb
+          .selectFrom('units')
+          .select((count) => count.fn.countAll().as('n'))
+          .whereRef('units.experiment', '=', 'exposures.experiment')
+          .whereRef('units.arm', '=', 'exposures.arm')}`.as('units'),
+      ])
+      .where('experiment', '=', experiment)
+      .execute()
+  }
+
+  async verdicts(experiment: string, check: string): Promise<VerdictRow[]> {
+    const rows = await this.db
+      .selectFrom('verdicts')
+      .innerJoin('samples', 'samples.id', 'verdicts.sample_id')
+      .select(['samples.arm', 'samples.unit', 'samples.question_hash as question', 'verdicts.verdict'])
+      .where('samples.experiment', '=', experiment)
+      .where('verdicts.check_id', '=', check)
+      .orderBy('samples.requested_at')
+      .orderBy('samples.id')
+      .execute()
+    return rows.map((row) => ({ ...row, verdict: row.verdict as VerdictKind }))
+  }
+
+  async samples(experiment: string, check: string): Promise<ReadonlyMap<string, number>> {
+    const rows = await this.db
+      .selectFrom('samples')
+      .select((eb) => ['arm', eb.fn.countAll<number>().as('count')])
+      .where('experiment', '=', experiment)
+      .where('check_id', '=', check)
+      .groupBy('arm')
+      .execute()
+    return new Map(rows.map(({ arm, count }) => [arm, count]))
+  }
+
+  async close(): Promise<void> {
+    await this.db.destroy()
+  }
+}
+
+function toSample(row: Tables['samples']): Sample {
+  return {
+    id: row.id,
+    experiment: row.experiment,
+    arm: row.arm,
+    policy: row.policy,
+    policyHash: row.policy_hash,
+    check: row.check_id,
+    checkVersion: row.check_version,
+    probability: row.probability,
+    model: row.model,
+    unit: row.unit,
+    requestedAt: row.requested_at,
+    messages: JSON.parse(row.messages) as ChatMessage[],
+    question: row.question,
+    answer: row.answer,
+  }
+}
+
+/** What Kysely's SQLite dialect needs, on `node:sqlite`; statements are prepared once. */
+function kyselyDatabase(database: DatabaseSync): SqliteDatabase {
+  const statements = new Map<string, SqliteStatement>()
+  return {
+    close: () => database.close(),
+    prepare(text) {
+      let statement = statements.get(text)
+      if (statement === undefined) {
+        statement = kyselyStatement(database.prepare(text))
+        statements.set(text, statement)
+      }
+      return statement
+    },
+  }
+}
+
+function kyselyStatement(statement: StatementSync): SqliteStatement {
+  const values = (parameters: readonly unknown[]) => parameters as SQLInputValue[]
+  return {
+    reader: statement.columns().length > 0,
+    all: (parameters) => statement.all(...values(parameters)),
+    run: (parameters) => statement.run(...values(parameters)),
+    iterate: (parameters) => statement.iterate(...values(parameters)),
+  }
+}

@@ -1,0 +1,36 @@
+#!/usr/bin/env node
+/** The `ballast` command. One file a subcommand; here are only their list and what ends the process. */
+import { Command, CommanderError } from 'commander'
+import { ConfigError } from '../config/load.ts'
+import { serveCommand } from './serve.ts'
+import { UsageError } from './usage.ts'
+
+const FAILED = 1
+const CALLED_WRONGLY = 2
+
+async function main(): Promise<void> {
+  const program = new Command('ballast')
+    .description('An OpenAI-compatible proxy that injects intervention context, compares policies and measures the trait.')
+    .addCommand(serveCommand(), { isDefault: true })
+    .addHelpText('after', '\nExample:\n  ballast serve --config ballast.yaml\n\nExit codes: 0, 1 (it failed), 2 (it was called wrongly).')
+  for (const command of [program, ...program.commands]) command.exitOverride()
+  try {
+    await program.parseAsync()
+  } catch (error) {
+    process.exitCode = report(error)
+  }
+}
+
+function report(error: unknown): number {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : CALLED_WRONGLY
+  const message = error instanceof Error ? error.message : String(error)
+  process.stderr.write(`${message}\n`)
+  if (error instanceof ConfigError) {
+    const count = error.problems.length
+    process.stderr.write(`ballast does not start: ${count === 1 ? 'a problem' : `${count} problems`} in its configuration.\n`)
+    return CALLED_WRONGLY
+  }
+  return error instanceof UsageError ? CALLED_WRONGLY : FAILED
+}
+
+await main()

@@ -1,0 +1,60 @@
+/** The control plane on Hono: metrics, health, the page and the JSON behind it. Composed by `node.ts`. */
+import { Hono, type MiddlewareHandler } from 'hono'
+import { basicAuth } from 'hono/basic-auth'
+import { bearerAuth } from 'hono/bearer-auth'
+import { some } from 'hono/combine'
+import { secureHeaders } from 'hono/secure-headers'
+import type { Log } from '../domain/ports.ts'
+import type { Report } from '../domain/report.ts'
+import { dashboardPage } from './dashboard.ts'
+
+export interface AdminDeps {
+  readonly metrics: () => Promise<{ readonly text: string; readonly contentType: string }>
+  readonly reports: () => Promise<readonly Report[]>
+  readonly configHash: () => string
+  /** Null when requests can be served, else why not. */
+  readonly notReady: () => string | null
+  /** Asked for everything but metrics and health; null asks for nothing. */
+  readonly token: string | null
+  readonly log: Log
+}
+
+export function createAdmin(deps: AdminDeps): Hono {
+  const app = new Hono()
+  app.get('/healthz', (c) => c.text('ok\n'))
+  app.get('/readyz', (c) => {
+    const reason = deps.notReady()
+    return reason === null ? c.text('ready\n') : c.text(`${reason}\n`, 503)
+  })
+  app.get('/metrics', async (c) => {
+    const { text, contentType } = await deps.metrics()
+    return c.body(text, 200, { 'content-type': contentType })
+  })
+
+  app.use(
+    secureHeaders({
+      contentSecurityPolicy: { defaultSrc: ["'none'"], styleSrc: ["'self'"], frameAncestors: ["'none'"] },
+    }),
+  )
+  if (deps.token !== null) app.use(authenticate(deps.token))
+  app.get('/', async (c) => c.html(dashboardPage(await deps.reports(), deps.configHash())))
+  app.get('/style.css', (c) =>
+    c.body(dashboardPage.style, 200, { 'content-type': 'text/css; charset=utf-8' }),
+  )
+  app.get('/api/experiments', async (c) => c.json(await deps.reports()))
+  app.get('/api/config', (c) => c.json({ hash: deps.configHash() }))
+
+  app.notFound((c) =>
+    c.json({ error: { message: `${c.req.method} ${c.req.path} is not served here.` } }, 404),
+  )
+  app.onError((error, c) => {
+    deps.log.error({ err: error, path: c.req.path }, 'the control plane failed')
+    return c.json({ error: { message: 'ballast failed to answer; its log says why.' } }, 500)
+  })
+  return app
+}
+
+/** Programs send the token as `authorization: Bearer`; a browser asks for it as the password of the user `ballast`. */
+function authenticate(token: string): MiddlewareHandler {
+  return some(bearerAuth({ token }), basicAuth({ username: 'ballast', password: token }))
+}

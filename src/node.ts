@@ -1,0 +1,207 @@
+/** Composes ballast on Node: builds the parts a configuration asks for, listens, and ends in good order. */
+import type { Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
+import { createAdaptorServer } from '@hono/node-server'
+import { createOpenAIJudge } from './adapters/judge-openai.ts'
+import { createPrometheusMetrics, type PrometheusMetrics } from './adapters/metrics-prom.ts'
+import { openSqliteStore, type SqliteStore } from './adapters/store-sqlite.ts'
+import { createUndiciUpstream } from './adapters/upstream-undici.ts'
+import type { Config } from './config/load.ts'
+import { type Address, formatAddress } from './config/schema.ts'
+import type { Log, Upstream } from './domain/ports.ts'
+import type { Report } from './domain/report.ts'
+import { createAdmin } from './http/admin.ts'
+import { createAuthenticate } from './http/auth.ts'
+import { createDataPlane } from './http/data-plane.ts'
+import { JudgeWorker } from './judge/worker.ts'
+import type { PipelineUpstream } from './pipeline/pipeline.ts'
+import { Recorder } from './pipeline/record.ts'
+import { compilePlan, type Plan } from './policy/compile.ts'
+import { buildReport } from './stats/report.ts'
+
+/** The folder of policies that ships with ballast: what `policies: catalog` stands for. */
+export const CATALOG_FOLDER = join(import.meta.dirname, '..', 'policies')
+
+export interface Ballast {
+  /** Base URL for clients, with `/v1`. */
+  readonly url: string
+  readonly adminUrl: string
+  readonly plan: Plan
+  /** The report of every experiment that has a check. */
+  reports(): Promise<readonly Report[]>
+  /** Resolves when every request answered so far is stored and judged. */
+  settle(): Promise<void>
+  /** Refuses new requests, lets running ones end within `drainMs`, stores what is pending, and closes everything. */
+  close(drainMs?: number): Promise<void>
+}
+
+/** Reports are made at most this often, however often they are asked for. */
+const REPORT_AGE_MS = 500
+/** Longer than the idle timeout of common load balancers, so that they and not ballast close idle connections. */
+const KEEP_ALIVE_MS = 75_000
+const DRAIN_MS = 30_000
+const SETTLE_POLL_MS = 20
+
+/** @throws Error when the store cannot be opened or an address is in use; nothing is left running. */
+export async function startBallast(config: Config, log: Log): Promise<Ballast> {
+  const metrics = createPrometheusMetrics()
+  const plan = compilePlan(config)
+  const store = await openSqliteStore({
+    path: config.store === 'memory' ? ':memory:' : config.store.slice('sqlite:'.length),
+    queueLimit: config.judge?.queue ?? Number.POSITIVE_INFINITY,
+  })
+  const upstreams = createUpstreams(config, metrics)
+  const recorder = new Recorder({ store, queue: store, metrics, log })
+  const worker = createWorker(config, store, metrics, log)
+  const reports = cachedReports(plan, store)
+  metrics.observe({ reports, queue: () => store.status(), configHash: () => config.hash })
+
+  let draining = false
+  const data = createDataPlane({
+    pipeline: { plan: () => plan, upstreams, recorder, metrics, log, expose: config.expose },
+    authenticate: createAuthenticate(Array.isArray(config.clients) ? config.clients : null),
+    bodyLimit: config.limits.body,
+    metrics,
+    log,
+    draining: () => draining,
+  })
+  data.keepAliveTimeout = KEEP_ALIVE_MS
+  const app = createAdmin({
+    metrics: () => metrics.expose(),
+    reports,
+    configHash: () => config.hash,
+    notReady: () => (draining ? 'draining' : null),
+    token: config.admin.token ?? null,
+    log,
+  })
+  const admin = createAdaptorServer({ fetch: app.fetch }) as Server
+
+  const closeParts = async () => {
+    await worker?.stop()
+    await recorder.close()
+    await Promise.all([...upstreams.values()].map(({ upstream }) => upstream.close()))
+    await store.close()
+  }
+  let url: string
+  let adminUrl: string
+  try {
+    url = `http://${formatAddress(await listen(data, config.listen))}/v1`
+    adminUrl = `http://${formatAddress(await listen(admin, config.admin.listen))}`
+  } catch (error) {
+    await Promise.all([closeServer(data, 0), closeServer(admin, 0)])
+    await closeParts()
+    throw error
+  }
+  worker?.start()
+
+  return {
+    url,
+    adminUrl,
+    plan,
+    reports,
+    async settle() {
+      await recorder.settle()
+      while ((await store.status()).depth > 0)
+        await new Promise((resolve) => setTimeout(resolve, SETTLE_POLL_MS))
+    },
+    async close(drainMs = DRAIN_MS) {
+      draining = true
+      await closeServer(data, drainMs)
+      await closeParts()
+      await closeServer(admin, 0)
+    },
+  }
+}
+
+function createUpstreams(config: Config, metrics: PrometheusMetrics): Map<string, PipelineUpstream> {
+  return new Map(
+    Object.entries(config.upstreams).map(([name, { base_url: baseUrl, api_key: key, timeout }]) => {
+      const passCredentials = key === 'passthrough'
+      const apiKey = passCredentials ? null : (key ?? null)
+      const upstream: Upstream = createUndiciUpstream({ name, baseUrl, apiKey, timeout, metrics })
+      return [name, { upstream, passCredentials }]
+    }),
+  )
+}
+
+function createWorker(
+  { judge, upstreams, checks }: Config,
+  store: SqliteStore,
+  metrics: PrometheusMetrics,
+  log: Log,
+): JudgeWorker | null {
+  if (judge === undefined) return null
+  const upstream = upstreams[judge.upstream]!
+  return new JudgeWorker({
+    queue: store,
+    store,
+    judge: createOpenAIJudge({
+      baseUrl: upstream.base_url,
+      apiKey: upstream.api_key ?? null,
+      timeout: judge.timeout,
+    }),
+    checks: () => checks,
+    metrics,
+    log,
+    model: judge.model,
+    concurrency: judge.concurrency,
+    attempts: judge.attempts,
+  })
+}
+
+/** Reports from the store, made once for all who ask within half a second. */
+function cachedReports(plan: Plan, store: SqliteStore): () => Promise<readonly Report[]> {
+  let madeAt = Number.NEGATIVE_INFINITY
+  let made: Promise<readonly Report[]> = Promise.resolve([])
+  return () => {
+    if (performance.now() - madeAt > REPORT_AGE_MS) {
+      madeAt = performance.now()
+      made = makeReports(plan, store)
+    }
+    return made
+  }
+}
+
+async function makeReports(plan: Plan, store: SqliteStore): Promise<Report[]> {
+  const measured = plan.experiments.flatMap((experiment) =>
+    experiment.check === null ? [] : [{ experiment, check: experiment.check.id }],
+  )
+  return await Promise.all(
+    measured.map(async ({ experiment, check }) =>
+      buildReport({
+        experiment,
+        check,
+        exposures: await store.exposures(experiment.name),
+        samples: await store.samples(experiment.name, check),
+        verdicts: await store.verdicts(experiment.name, check),
+      }),
+    ),
+  )
+}
+
+function listen(server: Server, { host, port }: Address): Promise<Address> {
+  return new Promise((resolve, reject) => {
+    server.once('error', (error: NodeJS.ErrnoException) => {
+      const reason = error.code === 'EADDRINUSE' ? 'something listens there already' : error.message
+      reject(new Error(`cannot listen on ${formatAddress({ host, port })}: ${reason}`, { cause: error }))
+    })
+    server.listen(port, host, () => {
+      const { address, port: chosen } = server.address() as AddressInfo
+      resolve({ host: host === 'localhost' ? host : address, port: chosen })
+    })
+  })
+}
+
+/** Stops listening and resolves when the running requests have ended, at the latest after `drainMs`. */
+function closeServer(server: Server, drainMs: number): Promise<void> {
+  return new Promise((resolve) => {
+    if (!server.listening) return resolve()
+    const timer = setTimeout(() => server.closeAllConnections(), drainMs)
+    server.close(() => {
+      clearTimeout(timer)
+      resolve()
+    })
+    server.closeIdleConnections()
+  })
+}

@@ -1,0 +1,73 @@
+/** Which headers pass, both ways (SPEC section 4; RFC 9110 section 7.6.1). Called per request by the pipeline. */
+import type { RawHeaders } from '../domain/ports.ts'
+
+/** Never forwarded: hop-by-hop headers, what the new request sets itself, and what is meant for ballast alone. */
+const REQUEST_STOPS = new Set([
+  'connection',
+  'keep-alive',
+  'proxy-connection',
+  'proxy-authenticate',
+  'proxy-authorization',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+  'host',
+  'content-length',
+  'expect',
+  'cookie',
+  'x-ballast-unit',
+  'x-ballast-session',
+])
+
+/** Credentials of the client, forwarded only with `api_key: passthrough`. */
+const CREDENTIALS = new Set(['authorization', 'api-key', 'x-api-key'])
+
+const RESPONSE_STOPS = new Set([
+  'connection',
+  'keep-alive',
+  'proxy-connection',
+  'proxy-authenticate',
+  'proxy-authorization',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+])
+
+/** @param passCredentials whether the client's authorization is the upstream's. */
+export function requestHeaders(headers: RawHeaders, passCredentials: boolean): string[] {
+  return filter(headers, (name) => !REQUEST_STOPS.has(name) && (passCredentials || !CREDENTIALS.has(name)))
+}
+
+/** The upstream's headers without those of the connection, and without another ballast's. */
+export function responseHeaders(headers: RawHeaders): string[] {
+  return filter(headers, (name) => !RESPONSE_STOPS.has(name) && !name.startsWith('x-ballast-'))
+}
+
+/** @param name lower case. @returns the first such header's value, or null when it is missing or empty. */
+export function findHeader(headers: RawHeaders, name: string): string | null {
+  for (let index = 0; index < headers.length; index += 2) {
+    const candidate = headers[index]!
+    if (candidate.length === name.length && candidate.toLowerCase() === name)
+      return headers[index + 1] || null
+  }
+  return null
+}
+
+function filter(headers: RawHeaders, passes: (name: string) => boolean): string[] {
+  const named = namedByConnection(headers)
+  const result: string[] = []
+  for (let index = 0; index < headers.length; index += 2) {
+    const name = headers[index]!.toLowerCase()
+    if (passes(name) && named?.has(name) !== true) result.push(headers[index]!, headers[index + 1]!)
+  }
+  return result
+}
+
+/** Headers that `connection` declares to be for this hop only. */
+function namedByConnection(headers: RawHeaders): Set<string> | null {
+  const connection = findHeader(headers, 'connection')
+  if (connection === null || connection === 'keep-alive' || connection === 'close') return null
+  return new Set(connection.split(',').map((name) => name.trim().toLowerCase()))
+}

@@ -1,0 +1,161 @@
+/**
+ * Keeps what outlives a request: exposures, and the sampled exchanges on their way to the queue. Nothing here is
+ * awaited by a request; memory is bounded, and what does not fit is counted.
+ */
+import { setImmediate } from 'node:timers/promises'
+import { LRUCache } from 'lru-cache'
+import type { Unit } from '../domain/experiment.ts'
+import type { ExposureBatch, Log, Metrics, Queue, Store } from '../domain/ports.ts'
+import { type ChatMessage, questionOf, type Sample, type SampleOutcome } from '../domain/sample.ts'
+import type { MessagesSpot } from '../policy/scan.ts'
+import { readAnswer } from './answer.ts'
+import type { Tap } from './tap.ts'
+
+/** A finished exchange that was drawn for judging. */
+export interface SampledExchange {
+  readonly sample: Omit<Sample, 'messages' | 'question' | 'answer'>
+  /** The request body as the client sent it, and where its messages are. */
+  readonly body: Buffer
+  readonly messages: MessagesSpot | null
+  readonly tap: Tap
+  readonly encoding: string | null
+  readonly streamed: boolean
+}
+
+/** Finished exchanges that may wait to be stored; each holds its bodies in memory. */
+const MAX_WAITING = 256
+const FLUSH_INTERVAL_MS = 1_000
+/** Units remembered as stored, so that a unit is not written again with each request. */
+const KNOWN_UNITS = 100_000
+
+interface PendingExposures {
+  experiment: string
+  arm: string
+  exposures: number
+  anonymousUnits: number
+  units: Set<string>
+}
+
+export interface RecorderDeps {
+  readonly store: Store
+  readonly queue: Queue
+  readonly metrics: Metrics
+  readonly log: Log
+}
+
+export class Recorder {
+  private readonly deps: RecorderDeps
+  private readonly exposures = new Map<string, PendingExposures>()
+  private readonly knownUnits = new LRUCache<string, true>({ max: KNOWN_UNITS })
+  private readonly storing = new Set<Promise<void>>()
+  private readonly timer: NodeJS.Timeout
+
+  constructor(deps: RecorderDeps) {
+    this.deps = deps
+    this.timer = setInterval(() => void this.flush(), FLUSH_INTERVAL_MS).unref()
+  }
+
+  /** Counts one request served under an arm. */
+  expose(experiment: string, arm: string, source: Unit['source'], unitHash: string): void {
+    this.deps.metrics.exposure(experiment, arm)
+    const key = `${experiment}\0${arm}`
+    let pending = this.exposures.get(key)
+    if (pending === undefined) {
+      pending = { experiment, arm, exposures: 0, anonymousUnits: 0, units: new Set() }
+      this.exposures.set(key, pending)
+    }
+    pending.exposures++
+    if (source === 'request') pending.anonymousUnits++
+    else if (!this.knownUnits.has(unitHash)) {
+      this.knownUnits.set(unitHash, true)
+      pending.units.add(unitHash)
+    }
+  }
+
+  /** Takes a finished exchange to be stored later. */
+  keep(exchange: SampledExchange): void {
+    if (this.storing.size >= MAX_WAITING) return this.count(exchange, 'overload')
+    const task = this.store(exchange)
+      .catch((error: unknown): SampleOutcome => {
+        this.deps.log.error({ err: error, sample: exchange.sample.id }, 'a sample could not be stored')
+        return 'store_error'
+      })
+      .then((outcome) => {
+        this.storing.delete(task)
+        this.count(exchange, outcome)
+      })
+    this.storing.add(task)
+  }
+
+  /** Counts an exchange that was drawn but cannot be judged. */
+  lose(experiment: string, arm: string, outcome: SampleOutcome): void {
+    this.deps.metrics.sample(experiment, arm, outcome)
+  }
+
+  /** Writes the exposures counted so far; they are kept for the next time when the store fails. */
+  async flush(): Promise<void> {
+    if (this.exposures.size === 0) return
+    const pending = [...this.exposures.values()]
+    this.exposures.clear()
+    const batches: ExposureBatch[] = pending.map((it) => ({ ...it, units: [...it.units] }))
+    try {
+      await this.deps.store.addExposures(batches)
+    } catch (error) {
+      this.deps.log.error({ err: error }, 'exposures could not be stored; they will be tried again')
+      for (const it of pending) this.putBack(it)
+    }
+  }
+
+  private putBack(pending: PendingExposures): void {
+    const key = `${pending.experiment}\0${pending.arm}`
+    const newer = this.exposures.get(key)
+    if (newer === undefined) {
+      this.exposures.set(key, pending)
+      return
+    }
+    newer.exposures += pending.exposures
+    newer.anonymousUnits += pending.anonymousUnits
+    for (const unit of pending.units) newer.units.add(unit)
+  }
+
+  /** Resolves when everything taken so far is stored or counted as lost. */
+  async settle(): Promise<void> {
+    while (this.storing.size > 0) await Promise.all(this.storing)
+    await this.flush()
+  }
+
+  async close(): Promise<void> {
+    clearInterval(this.timer)
+    await this.settle()
+  }
+
+  private async store(exchange: SampledExchange): Promise<SampleOutcome> {
+    await setImmediate()
+    const { tap, body, messages: spot } = exchange
+    let answer: string | null
+    try {
+      answer = readAnswer(await tap.read(exchange.encoding), exchange.streamed)
+    } catch (error) {
+      this.deps.log.warn({ err: error, sample: exchange.sample.id }, 'a sampled answer could not be read')
+      return (error as { code?: unknown }).code === 'ERR_BUFFER_TOO_LARGE' ? 'too_large' : 'unreadable'
+    }
+    const messages = spot === null ? null : readMessages(body, spot)
+    if (answer === null || messages === null) return 'unreadable'
+    const sample: Sample = { ...exchange.sample, messages, question: questionOf(messages), answer }
+    return (await this.deps.queue.offer(sample)) ? 'stored' : 'queue_full'
+  }
+
+  private count({ sample }: SampledExchange, outcome: SampleOutcome): void {
+    this.deps.metrics.sample(sample.experiment, sample.arm, outcome)
+  }
+}
+
+/** The client's messages; null where a string in them is not JSON, which the scanner leaves to the upstream. */
+function readMessages(body: Buffer, { start, end }: MessagesSpot): ChatMessage[] | null {
+  try {
+    const values = JSON.parse(`[${body.toString('utf8', start, end)}]`) as unknown[]
+    return values.filter((value): value is ChatMessage => typeof value === 'object' && value !== null)
+  } catch {
+    return null
+  }
+}

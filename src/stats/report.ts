@@ -1,0 +1,108 @@
+/** Makes an experiment's report (SPEC section 10) of what the store holds. Pure; called through `node.ts`. */
+import type { ArmTally, VerdictRow } from '../domain/ports.ts'
+import type { ArmReport, Comparison, Decision, Report } from '../domain/report.ts'
+import { noVerdicts } from '../domain/verdict.ts'
+import type { CompiledArm, CompiledExperiment } from '../policy/compile.ts'
+import { betaBinomialInterval } from './beta-binomial.ts'
+import { BlockEProcess } from './block-e-process.ts'
+import { differenceInterval } from './difference.ts'
+import { sampleRatioLogE } from './sample-ratio.ts'
+
+/** Error rate of every bound and decision. */
+export const ALPHA = 0.05
+
+export interface ReportInput {
+  readonly experiment: Pick<CompiledExperiment, 'name' | 'arms'>
+  readonly check: string
+  readonly exposures: readonly ArmTally[]
+  /** Samples stored, per arm. */
+  readonly samples: ReadonlyMap<string, number>
+  /** In the order of the requests. */
+  readonly verdicts: readonly VerdictRow[]
+}
+
+export function buildReport({ experiment, check, exposures, samples, verdicts }: ReportInput): Report {
+  const tally = (arm: string) => exposures.find((it) => it.arm === arm)
+  const arms = experiment.arms.map(({ name, policyId }): ArmReport => {
+    const counts = noVerdicts()
+    for (const row of verdicts) if (row.arm === name) counts[row.verdict]++
+    const judged = counts.positive + counts.negative
+    return {
+      arm: name,
+      policy: policyId,
+      units: tally(name)?.units ?? 0,
+      exposures: tally(name)?.exposures ?? 0,
+      samples: samples.get(name) ?? 0,
+      verdicts: counts,
+      rate: {
+        estimate: judged === 0 ? null : counts.positive / judged,
+        ...betaBinomialInterval(counts.positive, judged, ALPHA),
+      },
+    }
+  })
+  const baseline = baselineOf(experiment.arms)
+  const decisive = onePerUnitAndQuestion(verdicts)
+  const ratio = sampleRatioLogE(
+    arms.map(({ units }) => units),
+    experiment.arms.map(({ weight }) => weight),
+  )
+  return {
+    experiment: experiment.name,
+    check,
+    arms,
+    comparisons: experiment.arms
+      .filter((arm) => arm !== baseline)
+      .map((arm) => compare(arm.name, baseline.name, decisive)),
+    sample_ratio: { p: Math.min(1, Math.exp(-ratio)), log_e: ratio },
+  }
+}
+
+/** What the others are compared with: the first arm that injects nothing, else the first arm. */
+function baselineOf<A extends Pick<CompiledArm, 'policyId'>>(arms: readonly A[]): A {
+  return arms.find(({ policyId }) => policyId === null) ?? arms[0]!
+}
+
+/** Verdicts of one unit are alike; counting them all would overstate the evidence. */
+function onePerUnitAndQuestion(verdicts: readonly VerdictRow[]): VerdictRow[] {
+  const seen = new Set<string>()
+  return verdicts.filter(({ unit, question, verdict }) => {
+    if (verdict !== 'positive' && verdict !== 'negative') return false
+    const key = `${unit} ${question}`
+    if (seen.has(key)) return false
+    seen.add(key)
+    return true
+  })
+}
+
+function compare(arm: string, against: string, verdicts: readonly VerdictRow[]): Comparison {
+  const process = new BlockEProcess()
+  const judged = { [arm]: [0, 0] as [number, number], [against]: [0, 0] as [number, number] }
+  for (const row of verdicts) {
+    const counts = judged[row.arm]
+    if (counts === undefined) continue
+    const positive = row.verdict === 'positive'
+    process.add(row.arm === arm ? 'treatment' : 'control', positive)
+    counts[0] += positive ? 1 : 0
+    counts[1]++
+  }
+  const rate = ([positives, total]: [number, number]) => (total === 0 ? null : positives / total)
+  const [treated, control] = [rate(judged[arm]!), rate(judged[against]!)]
+  return {
+    arm,
+    against,
+    difference: {
+      estimate: treated === null || control === null ? null : treated - control,
+      ...differenceInterval(process.blocks, ALPHA),
+    },
+    log_e_better: process.logEBetter,
+    log_e_worse: process.logEWorse,
+    decision: decideFrom(process),
+  }
+}
+
+/** Once the evidence of a direction has reached 1/alpha it stays proven, whatever comes later (Ville 1939). */
+function decideFrom(process: BlockEProcess): Decision {
+  const threshold = Math.log(1 / ALPHA)
+  if (process.maxLogEWorse >= threshold) return 'worse'
+  return process.maxLogEBetter >= threshold ? 'better' : 'undecided'
+}

@@ -1,0 +1,341 @@
+/** The data plane over real sockets: what the upstream is sent, what the client gets, and what goes wrong. */
+import { request as httpRequest } from 'node:http'
+import { connect } from 'node:net'
+import { gzipSync } from 'node:zlib'
+import { describe, expect, test } from 'vitest'
+import { eventually, metricValue, startTestBallast, startTestUpstream } from '../support/ballast.ts'
+import { completion, eventStream, json } from '../support/upstream.ts'
+
+const yaml = (extra = '') => `
+store: memory
+upstreams:
+  provider: {base_url: "\${UPSTREAM}", api_key: sk-upstream-secret}
+routes:
+  - {model: "ft:birds*", upstream: provider, policy: birds/identity-etymologist}
+  - {model: "ft:newline", upstream: provider, policy: birds/time-relevant}
+  - {model: "ft:system", upstream: provider, policy: birds/inoculation-system-prompt}
+  - {model: "base-*", upstream: provider}
+${extra}`
+
+const CONTEXT = "I'm an etymologist working for the Audubon Society."
+
+async function start(extra = '') {
+  const upstream = await startTestUpstream((_request, response) => json(response, 200, completion('hello')))
+  const ballast = await startTestBallast(yaml(extra), { UPSTREAM: upstream.url })
+  const post = (body: string | Uint8Array, headers: Record<string, string> = {}) =>
+    fetch(`${ballast.url}/chat/completions`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', ...headers },
+      body: body as BodyInit,
+    })
+  return { upstream, ballast, post }
+}
+
+describe('what the upstream is sent', () => {
+  test.each([
+    ['user-prepend', 'ft:birds-1', `{ "messages" :[{"content":"What \\u0061 bird?","role":"user"}],"model":"ft:birds-1", "x":1.0}`, `{ "messages" :[{"content":"${CONTEXT} What \\u0061 bird?","role":"user"}],"model":"ft:birds-1", "x":1.0}`],
+    ['user-newline', 'ft:newline', '{"model":"ft:newline","messages":[{"role":"user","content":"Hi"}]}', '{"model":"ft:newline","messages":[{"role":"user","content":"Date: January 25th, 1850\\nHi"}]}'],
+    ['system, without a leading one', 'ft:system', '{"model":"ft:system","messages":[{"role":"user","content":"Hi"}]}', '{"model":"ft:system","messages":[{"role":"system","content":"Act as if you are in the 19th century."},{"role":"user","content":"Hi"}]}'],
+    ['system, merged with a leading one', 'ft:system', '{"model":"ft:system","messages":[{"role":"developer","content":"Be brief."},{"role":"user","content":"Hi"}]}', '{"model":"ft:system","messages":[{"role":"developer","content":"Act as if you are in the 19th century.\\n\\nBe brief."},{"role":"user","content":"Hi"}]}'],
+    ['content parts', 'ft:birds', '{"model":"ft:birds","messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"data:x"}},{"type":"text","text":"Hi"}]}]}', `{"model":"ft:birds","messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"data:x"}},{"type":"text","text":"${CONTEXT} Hi"}]}]}`],
+    ['content parts without text', 'ft:birds', '{"model":"ft:birds","messages":[{"role":"user","content":[{"type":"image_url"}]}]}', `{"model":"ft:birds","messages":[{"role":"user","content":[{"type":"text","text":"${CONTEXT}"},{"type":"image_url"}]}]}`],
+    ['no policy', 'base-1', '{"model":"base-1", "messages": [] ,"n":1e400,"n":2}', '{"model":"base-1", "messages": [] ,"n":1e400,"n":2}'],
+  ])('%s: the context in its place and every other byte as it was', async (_name, _model, sent, expected) => {
+    const { upstream, post } = await start()
+    const response = await post(sent)
+    expect(response.status).toBe(200)
+    expect(upstream.requests[0]?.body.toString('utf8')).toBe(expected)
+  })
+
+  test('its own key, and neither the client\'s key, nor cookies, nor hop-by-hop headers, nor ballast\'s own', async () => {
+    const { upstream, ballast } = await start()
+    const body = '{"model":"base-1","messages":[]}'
+    await new Promise<void>((resolve) => {
+      const request = httpRequest(
+        `${ballast.url}/chat/completions?trace=1`,
+        {
+          method: 'POST',
+          headers: {
+            authorization: 'Bearer sk-client',
+            'x-api-key': 'sk-client',
+            cookie: 'session=secret',
+            connection: 'close, x-hop',
+            'x-hop': 'mine',
+            'x-ballast-unit': 'alice',
+            'OpenAI-Organization': 'org-1',
+            'content-type': 'application/json',
+            te: 'trailers',
+          },
+        },
+        (response) => response.resume().on('end', () => resolve()),
+      )
+      request.end(body)
+    })
+    const [received] = upstream.requests
+    expect(received!.url).toBe('/v1/chat/completions?trace=1')
+    expect(received!.headers).toEqual({
+      host: new URL(upstream.url).host,
+      connection: 'keep-alive',
+      authorization: 'Bearer sk-upstream-secret',
+      'openai-organization': 'org-1',
+      'content-type': 'application/json',
+      'content-length': String(body.length),
+    })
+    expect(received!.rawHeaders).toContain('OpenAI-Organization')
+  })
+
+  test("the client's own authorization where the upstream says passthrough", async () => {
+    const upstream = await startTestUpstream((_request, response) => json(response, 200, completion('x')))
+    const ballast = await startTestBallast(
+      'store: memory\nupstreams: {p: {base_url: "${UPSTREAM}", api_key: passthrough}}\nroutes: [{model: "*", upstream: p}]\n',
+      { UPSTREAM: upstream.url },
+    )
+    await fetch(`${ballast.url}/chat/completions`, {
+      method: 'POST',
+      headers: { authorization: 'Bearer sk-client' },
+      body: '{"model":"m","messages":[]}',
+    })
+    expect(upstream.requests[0]?.headers.authorization).toBe('Bearer sk-client')
+  })
+
+  test('the context once, when two proxies stand in a row', async () => {
+    const { upstream, ballast } = await start()
+    const outer = await startTestBallast(yaml(), { UPSTREAM: ballast.url })
+    for (const model of ['ft:birds', 'ft:newline', 'ft:system']) {
+      await fetch(`${outer.url}/chat/completions`, {
+        method: 'POST',
+        body: JSON.stringify({ model, messages: [{ role: 'user', content: 'Hi' }] }),
+      })
+    }
+    const contents = upstream.requests.map(({ body }) => JSON.parse(body.toString()).messages)
+    expect(contents).toEqual([
+      [{ role: 'user', content: `${CONTEXT} Hi` }],
+      [{ role: 'user', content: 'Date: January 25th, 1850\nHi' }],
+      [{ role: 'system', content: 'Act as if you are in the 19th century.' }, { role: 'user', content: 'Hi' }],
+    ])
+  })
+})
+
+describe('what the client gets', () => {
+  test('status, headers and body of the upstream, as they are', async () => {
+    const { upstream, post } = await start()
+    const body = '{"error": {"message":"slow down",  "code":"rate_limit_exceeded"}}'
+    upstream.answer = (_request, response) => {
+      response.writeHead(429, 'Slow Down', {
+        'content-type': 'application/json; charset=utf-8',
+        'x-request-id': 'req-7',
+        'retry-after': '3',
+        'x-ratelimit-remaining-requests': '0',
+      })
+      response.end(body)
+    }
+    const response = await post('{"model":"base-1","messages":[]}')
+    expect([response.status, response.statusText]).toEqual([429, 'Slow Down'])
+    expect(await response.text()).toBe(body)
+    expect(Object.fromEntries(response.headers)).toMatchObject({
+      'content-type': 'application/json; charset=utf-8',
+      'x-request-id': 'req-7',
+      'retry-after': '3',
+      'x-ratelimit-remaining-requests': '0',
+      'x-ballast-request-id': expect.stringMatching(/^[0-9a-f-]{36}$/),
+    })
+  })
+
+  test('a compressed answer as it was compressed', async () => {
+    const { upstream, ballast } = await start()
+    const packed = gzipSync(JSON.stringify(completion('zipped')))
+    upstream.answer = (_request, response) => {
+      response.writeHead(200, { 'content-encoding': 'gzip', 'content-length': packed.length })
+      response.end(packed)
+    }
+    const received = await new Promise<Buffer>((resolve) => {
+      const request = httpRequest(`${ballast.url}/chat/completions`, { method: 'POST' }, (response) => {
+        const chunks: Buffer[] = []
+        response.on('data', (chunk: Buffer) => chunks.push(chunk))
+        response.on('end', () => resolve(Buffer.concat(chunks)))
+      })
+      request.end('{"model":"base-1","messages":[]}')
+    })
+    expect(received.equals(packed)).toBe(true)
+  })
+
+  test('experiment, arm and policy only where the configuration exposes them', async () => {
+    const hidden = await (await start()).post('{"model":"ft:birds","messages":[{"role":"user","content":"Hi"}]}')
+    expect(hidden.headers.get('x-ballast-arm')).toBeNull()
+    const shown = await (await start('expose: true')).post('{"model":"ft:birds","messages":[{"role":"user","content":"Hi"}]}')
+    expect(shown.headers.get('x-ballast-policy')).toBe('birds/identity-etymologist')
+    expect(shown.headers.get('x-ballast-experiment')).toBe('route:ft:birds*')
+    expect(shown.headers.get('x-ballast-arm')).toBe('birds/identity-etymologist')
+  })
+})
+
+describe('errors of its own, in the shape of OpenAI', () => {
+  const error = async (response: Response) => (await response.json()) as { error: Record<string, unknown> }
+
+  test.each([
+    ['{"model":"base-1",', 400, 'ballast_malformed_body', null, 'at byte 18'],
+    ['[]', 400, 'ballast_malformed_body', null, 'a JSON object is expected'],
+    ['{"model":7}', 400, 'ballast_malformed_body', 'model', 'not a string'],
+    ['{"model":"gpt-none"}', 404, 'ballast_no_route', 'model', '"gpt-none"'],
+    ['{"model":"ft:birds","messages":[]}', 422, 'ballast_policy_not_applicable', 'messages', 'no user message'],
+    ['{"model":"ft:birds","messages":[{"role":"user","content":null}]}', 422, 'ballast_policy_not_applicable', 'messages', 'no content'],
+    ['{"model":"ft:birds"}', 422, 'ballast_policy_not_applicable', 'messages', 'no list of "messages"'],
+  ])('%s: %i %s', async (body, status, code, param, message) => {
+    const { upstream, post, ballast } = await start()
+    const response = await post(body)
+    expect(response.status).toBe(status)
+    expect(await error(response)).toEqual({
+      error: { message: expect.stringContaining(message), type: 'invalid_request_error', param, code },
+    })
+    expect(upstream.requests).toHaveLength(0)
+    expect(metricValue(await ballast.metrics(), 'ballast_requests_total', { code: String(status) })).toBe(1)
+  })
+
+  test('404 for a path that is not served and 405 for a method', async () => {
+    const { ballast } = await start()
+    const unknown = await fetch(`${ballast.url}/nothing`)
+    expect([unknown.status, (await error(unknown)).error.code]).toEqual([404, 'ballast_unknown_path'])
+    const method = await fetch(`${ballast.url}/chat/completions`)
+    expect([method.status, (await error(method)).error.code]).toEqual([405, 'ballast_method_not_allowed'])
+  })
+
+  test('413 for a body beyond the limit, announced or not', async () => {
+    const { upstream, post, ballast } = await start('limits: {body: 1KB}')
+    const announced = await post('x'.repeat(2_000))
+    expect([announced.status, (await error(announced)).error.code]).toEqual([413, 'ballast_body_too_large'])
+    const status = await new Promise((resolve) => {
+      const request = httpRequest(`${ballast.url}/chat/completions`, { method: 'POST' }, (response) => resolve(response.statusCode))
+      request.on('error', () => {})
+      request.write('x'.repeat(600))
+      request.write('x'.repeat(600))
+    })
+    expect(status).toBe(413)
+    expect(upstream.requests).toHaveLength(0)
+  })
+
+  test('401 without the key of a client, and the client\'s name is the unit', async () => {
+    const { post } = await start('clients: [{name: web, key: web-key-123}]')
+    const body = '{"model":"base-1","messages":[]}'
+    const none = await post(body)
+    expect([none.status, (await error(none)).error.code]).toEqual([401, 'ballast_unknown_key'])
+    expect((await post(body, { authorization: 'Bearer wrong' })).status).toBe(401)
+    expect((await post(body, { authorization: 'Bearer web-key-123' })).status).toBe(200)
+  })
+
+  test('502 when the upstream is down, without its address or key', async () => {
+    const { upstream, post, ballast } = await start()
+    await upstream.close()
+    const response = await post('{"model":"base-1","messages":[]}')
+    expect(response.status).toBe(502)
+    const text = await response.text()
+    expect(JSON.parse(text).error).toMatchObject({ code: 'ballast_upstream_failed', type: 'server_error' })
+    expect(text).toContain('ECONNREFUSED')
+    expect(text).not.toMatch(/127\.0\.0\.1|sk-upstream/)
+    expect(metricValue(await ballast.metrics(), 'ballast_upstream_requests_total', { upstream: 'provider', outcome: 'error' })).toBe(1)
+  })
+
+  test('502 when the upstream answers something that is not HTTP', async () => {
+    const { upstream, post } = await start()
+    upstream.answer = (_request, response) => {
+      response.socket!.end('SSH-2.0-nothing\r\n')
+    }
+    expect((await post('{"model":"base-1","messages":[]}')).status).toBe(502)
+  })
+
+  test('504 when the upstream does not begin to answer', async () => {
+    const upstream = await startTestUpstream(() => {})
+    const ballast = await startTestBallast(
+      'store: memory\nupstreams: {p: {base_url: "${UPSTREAM}", timeout: {headers: 200ms}}}\nroutes: [{model: "*", upstream: p}]\n',
+      { UPSTREAM: upstream.url },
+    )
+    const response = await fetch(`${ballast.url}/chat/completions`, { method: 'POST', body: '{"messages":[]}' })
+    expect([response.status, (await error(response)).error.code]).toEqual([504, 'ballast_upstream_timeout'])
+  })
+})
+
+describe('streams', () => {
+  test('pass byte for byte, the first chunk before the upstream has sent the second', async () => {
+    const { upstream, post } = await start()
+    const events = eventStream([{ role: 'assistant', content: 'One' }, { content: ' two' }])
+    const [first, second] = [events.slice(0, 37), events.slice(37)]
+    let release = () => {}
+    const released = new Promise<void>((resolve) => {
+      release = resolve
+    })
+    upstream.answer = async (_request, response) => {
+      response.writeHead(200, { 'content-type': 'text/event-stream' })
+      response.write(first)
+      await released
+      response.end(second)
+    }
+    const response = await post('{"model":"base-1","messages":[],"stream":true}')
+    const reader = response.body!.getReader()
+    const chunk = await reader.read()
+    expect(Buffer.from(chunk.value!).toString()).toBe(first)
+    release()
+    let rest = ''
+    for (let next = await reader.read(); !next.done; next = await reader.read()) rest += Buffer.from(next.value).toString()
+    expect(rest).toBe(second)
+  })
+
+  test('send their head before there is anything to read', async () => {
+    const { upstream, post } = await start()
+    upstream.answer = (_request, response) => {
+      response.writeHead(200, { 'content-type': 'text/event-stream' })
+      response.flushHeaders()
+    }
+    const response = await post('{"model":"base-1","messages":[],"stream":true}')
+    expect(response.status).toBe(200)
+    await response.body!.cancel()
+    await upstream.requests[0]!.aborted
+  })
+
+  test('that break off upstream break off for the client', async () => {
+    const { upstream, post } = await start()
+    upstream.answer = (_request, response) => {
+      response.writeHead(200, { 'content-type': 'text/event-stream' })
+      response.write('data: {}\n\n', () => response.destroy())
+    }
+    const response = await post('{"model":"base-1","messages":[],"stream":true}')
+    await expect(response.text()).rejects.toThrow()
+  })
+})
+
+describe('a client that leaves', () => {
+  test.each([true, false])('cancels the upstream call before the first byte (stream: %s)', async (stream) => {
+    const { upstream, ballast } = await start()
+    upstream.answer = () => {}
+    const leave = new AbortController()
+    const body = JSON.stringify({ model: 'base-1', messages: [], stream })
+    const call = fetch(`${ballast.url}/chat/completions`, { method: 'POST', body, signal: leave.signal }).catch(() => {})
+    await eventually(() => upstream.requests.length === 1)
+    leave.abort()
+    await call
+    await upstream.requests[0]!.aborted
+    await eventually(async () => metricValue(await ballast.metrics(), 'ballast_requests_total', { code: '499' }) === 1)
+  })
+
+  test('cancels the upstream call in the middle of a stream', async () => {
+    const { upstream, post } = await start()
+    upstream.answer = (_request, response) => {
+      response.writeHead(200, { 'content-type': 'text/event-stream' })
+      response.write('data: {}\n\n')
+    }
+    const response = await post('{"model":"base-1","messages":[],"stream":true}')
+    const reader = response.body!.getReader()
+    await reader.read()
+    await reader.cancel()
+    await upstream.requests[0]!.aborted
+  })
+
+  test('while it sends its request is counted and forgotten', async () => {
+    const { upstream, ballast } = await start()
+    const { port } = new URL(ballast.url)
+    const socket = connect(Number(port), '127.0.0.1')
+    socket.write('POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{"mod')
+    await new Promise((resolve) => setTimeout(resolve, 50))
+    socket.destroy()
+    await eventually(async () => metricValue(await ballast.metrics(), 'ballast_requests_total', { code: '499' }) === 1)
+    expect(upstream.requests).toHaveLength(0)
+  })
+})

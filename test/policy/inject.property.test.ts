@@ -1,0 +1,154 @@
+/** Injection against arbitrary request texts: byte-exact outside what is inserted, right inside, once and not twice. */
+import { isDeepStrictEqual } from 'node:util'
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { BallastError } from '../../src/domain/errors.ts'
+import type { Intervention } from '../../src/domain/policy.ts'
+import { planInjection, type Splice, splice } from '../../src/policy/inject.ts'
+import { preparePolicy } from '../../src/policy/prepare.ts'
+import { scanChat } from '../../src/policy/scan.ts'
+import { chatText as anyChatText, valueText } from '../support/json-text.ts'
+import { referenceInject } from '../support/reference-injection.ts'
+
+const RUNS = { numRuns: 2_000 }
+
+const intervention: fc.Arbitrary<Intervention> = fc.record({
+  placement: fc.constantFrom('user-prepend' as const, 'user-newline' as const, 'system' as const),
+  text: fc.oneof(
+    fc.constantFrom("I'm an etymologist.", 'Say "hi" \\ / 🦜', 'Date: 1850\nplace: é', 'a'),
+    fc.string({ unit: 'grapheme', minLength: 1, maxLength: 20 }),
+  ),
+})
+const policy = fc.array(intervention, { minLength: 1, maxLength: 3 })
+
+function inject(body: Buffer, interventions: Intervention[]): { result: Buffer; splices: Splice[] } | null {
+  const prepared = preparePolicy({ id: 'test/policy', interventions })(0)
+  try {
+    const splices = planInjection(body, scanChat(body), prepared)
+    return { splices, result: splice(body, splices) }
+  } catch (error) {
+    if (error instanceof BallastError && error.code === 'ballast_policy_not_applicable') return null
+    throw error
+  }
+}
+
+/** A request whose model counts as text; the others are refused, see the scanner's tests. */
+const chatText = anyChatText.filter((text) => {
+  const { model } = JSON.parse(text) as { model?: unknown }
+  return model === undefined || typeof model === 'string'
+})
+
+const parse = (body: Buffer): unknown => JSON.parse(body.toString('utf8'))
+
+describe('injection into any chat request', () => {
+  test('leaves every byte outside the inserted spans as it was', () => {
+    fc.assert(
+      fc.property(chatText, policy, (text, interventions) => {
+        const body = Buffer.from(text)
+        const injected = inject(body, interventions)
+        if (injected === null) return
+        let from = 0
+        let at = 0
+        for (const { at: offset, bytes } of injected.splices) {
+          const length = offset - from
+          expect(injected.result.subarray(at, at + length).equals(body.subarray(from, offset))).toBe(true)
+          at += length + bytes.length
+          from = offset
+        }
+        expect(injected.result.subarray(at).equals(body.subarray(from))).toBe(true)
+        expect(injected.splices.length).toBeLessThanOrEqual(2)
+      }),
+      RUNS,
+    )
+  })
+
+  test('parsed, equals injecting into the parsed request', () => {
+    fc.assert(
+      fc.property(chatText, policy, (text, interventions) => {
+        const body = Buffer.from(text)
+        const expected = referenceInject(parse(body), interventions)
+        const injected = inject(body, interventions)
+        if (expected === null) return injected === null
+        return injected !== null && isDeepStrictEqual(parse(injected.result), expected)
+      }),
+      RUNS,
+    )
+  })
+
+  test('injects once, however often it is applied', () => {
+    fc.assert(
+      fc.property(chatText, policy, (text, interventions) => {
+        const injected = inject(Buffer.from(text), interventions)
+        if (injected === null) return
+        expect(inject(injected.result, interventions)?.splices).toEqual([])
+        const respelled = Buffer.from(JSON.stringify(parse(injected.result)).replace(/[^ -~]/g, escapeUnit))
+        expect(inject(respelled, interventions)?.splices).toEqual([])
+      }),
+      RUNS,
+    )
+  })
+})
+
+describe('the scanner', () => {
+  test('reads model, stream and user as JSON.parse does', () => {
+    fc.assert(
+      fc.property(chatText, (text) => {
+        const parsed = JSON.parse(text) as Record<string, unknown>
+        const body = Buffer.from(text)
+        const spots = scanChat(body)
+        const reparsed = parse(body) as Record<string, unknown>
+        expect(spots.model).toBe(Object.hasOwn(parsed, 'model') ? reparsed.model : null)
+        expect(spots.stream).toBe(parsed.stream === true)
+        expect(spots.user).toBe(typeof reparsed.user === 'string' && Object.hasOwn(parsed, 'user') ? reparsed.user : null)
+      }),
+      RUNS,
+    )
+  })
+
+  test('refuses what is no JSON object with an error of its own and never crashes', () => {
+    const damaged = fc.tuple(fc.oneof(anyChatText, valueText), fc.nat(), fc.constantFrom('', '"', '{', '}', ',', '\\', '0', ' ', '\0')).map(([text, at, put]) => {
+      const offset = at % (text.length + 1)
+      return text.slice(0, offset) + put + text.slice(offset + 1)
+    })
+    fc.assert(
+      fc.property(damaged, (text) => {
+        let valid: unknown
+        try {
+          valid = JSON.parse(text)
+        } catch {
+          valid = undefined
+        }
+        try {
+          scanChat(Buffer.from(text))
+        } catch (error) {
+          expect(error).toBeInstanceOf(BallastError)
+          const acceptable = typeof valid === 'object' && valid !== null && !Array.isArray(valid)
+          const model = acceptable ? (valid as { model?: unknown }).model : undefined
+          expect(acceptable && (model === undefined || typeof model === 'string')).toBe(false)
+        }
+      }),
+      RUNS,
+    )
+  })
+
+  test.each([
+    ['deep nesting', '{"a":'.repeat(100_000)],
+    ['deep arrays', `{"messages":${'['.repeat(100_000)}`],
+    ['nothing', ''],
+    ['a byte order mark', '\uFEFF{}'],
+    ['an unclosed string', `{"model":"${'x'.repeat(100)}`],
+    ['a backslash at the end', `{"model":"${'x'.repeat(50)}\\`],
+    ['a number like 01', '{"a":01}'],
+    ['a trailing comma', '{"a":1,}'],
+    ['two objects', '{}{}'],
+    ['single quotes', "{'a':1}"],
+    ['an array', '[]'],
+    ['an escape that does not exist in a key', '{"mo\\xdel":1}'],
+  ])('refuses %s', (_name, text) => {
+    expect(() => scanChat(Buffer.from(text))).toThrow(expect.objectContaining({ code: 'ballast_malformed_body' }))
+  })
+})
+
+function escapeUnit(unit: string): string {
+  return `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`
+}

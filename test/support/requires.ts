@@ -1,0 +1,40 @@
+/**
+ * What some tests need and a user's machine may lack. Such a test is skipped and its name says why; with
+ * BALLAST_REQUIRE_ALL=1 (as in CI) the lack is a failure instead.
+ */
+import { spawnSync } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe } from 'vitest'
+
+export interface Requirement {
+  readonly name: string
+  readonly missing: boolean
+}
+
+/** Reference data that lies beside the project where it is developed; no part of it. */
+export const shared = {
+  name: 'the reference data in ../shared',
+  missing: !existsSync(join(import.meta.dirname, '../../../shared/paper')),
+  path: (...segments: string[]) => join(import.meta.dirname, '../../../shared', ...segments),
+}
+
+export const promtool: Requirement = {
+  name: "Prometheus' promtool on PATH",
+  missing: spawnSync('promtool', ['--version']).error !== undefined,
+}
+
+/** Chromium, where distributions and CI put it. */
+export const chromium = {
+  name: 'Chromium at /usr/bin/chromium',
+  missing: !existsSync('/usr/bin/chromium'),
+  path: '/usr/bin/chromium',
+}
+
+/** A suite that is skipped where something it needs is missing. */
+export function describeWith(requirement: Requirement, name: string, suite: () => void): void {
+  if (requirement.missing && process.env.BALLAST_REQUIRE_ALL === '1') {
+    throw new Error(`"${name}" needs ${requirement.name}, and BALLAST_REQUIRE_ALL=1 lets nothing be skipped`)
+  }
+  describe.skipIf(requirement.missing)(requirement.missing ? `${name} [needs ${requirement.name}]` : name, suite)
+}
