@@ -75,7 +75,7 @@ export async function startBallast(config: Config, log: Log): Promise<Ballast> {
     token: config.admin.token ?? null,
     log,
   })
-  const admin = createAdaptorServer({ fetch: app.fetch }) as Server
+  const admin = createAdaptorServer({ fetch: app.fetch, overrideGlobalObjects: false }) as Server
 
   const closeParts = async () => {
     await worker?.stop()

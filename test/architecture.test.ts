@@ -38,7 +38,8 @@ function imports(): { internal: Import[]; external: Import[] } {
   const external: Import[] = []
   for (const from of sourceFiles()) {
     for (const specifier of specifiers(readFileSync(join(SRC, from), 'utf8'))) {
-      if (specifier.startsWith('.')) internal.push({ from, to: relative(SRC, resolve(SRC, dirname(from), specifier)) })
+      if (specifier.startsWith('.'))
+        internal.push({ from, to: relative(SRC, resolve(SRC, dirname(from), specifier)) })
       else external.push({ from, to: specifier })
     }
   }
@@ -95,8 +96,12 @@ describe('architecture', () => {
   })
 
   test('HTTP statuses of errors are known in http/errors.ts alone', () => {
-    const knowing = sourceFiles().filter((file) => /\b(404|422|502|504)\b/.test(readFileSync(join(SRC, file), 'utf8')))
-    const own = knowing.filter((file) => !['adapters', 'sandbox'].includes(layerOf(file)) && file !== 'http/admin.ts')
+    const knowing = sourceFiles().filter((file) =>
+      /\b(404|422|502|504)\b/.test(readFileSync(join(SRC, file), 'utf8')),
+    )
+    const own = knowing.filter(
+      (file) => !['adapters', 'sandbox'].includes(layerOf(file)) && file !== 'http/admin.ts',
+    )
     expect(own).toEqual(['http/errors.ts'])
   })
 
@@ -105,7 +110,15 @@ describe('architecture', () => {
     const across = { from: 'adapters/judge-openai.ts', to: 'adapters/store-sqlite.ts' }
     const sideways = { from: 'judge/worker.ts', to: 'pipeline/record.ts' }
     expect(violations([upwards, across, sideways])).toHaveLength(3)
-    expect(cycles([{ from: 'a', to: 'b' }, { from: 'b', to: 'c' }, { from: 'c', to: 'a' }])).toEqual(['a -> b -> c -> a'])
-    expect(specifiers("import a from './a.ts'\nconst b = await import('./b.ts')\nexport * from './c.ts'")).toHaveLength(3)
+    expect(
+      cycles([
+        { from: 'a', to: 'b' },
+        { from: 'b', to: 'c' },
+        { from: 'c', to: 'a' },
+      ]),
+    ).toEqual(['a -> b -> c -> a'])
+    expect(
+      specifiers("import a from './a.ts'\nconst b = await import('./b.ts')\nexport * from './c.ts'"),
+    ).toHaveLength(3)
   })
 })

@@ -2,6 +2,8 @@
 /** The `ballast` command. One file a subcommand; here are only their list and what ends the process. */
 import { Command, CommanderError } from 'commander'
 import { ConfigError } from '../config/load.ts'
+import { demoCommand } from './demo.ts'
+import { sandboxCommand } from './sandbox.ts'
 import { serveCommand } from './serve.ts'
 import { UsageError } from './usage.ts'
 
@@ -10,9 +12,16 @@ const CALLED_WRONGLY = 2
 
 async function main(): Promise<void> {
   const program = new Command('ballast')
-    .description('An OpenAI-compatible proxy that injects intervention context, compares policies and measures the trait.')
+    .description(
+      'An OpenAI-compatible proxy that injects intervention context, compares policies and measures the trait.',
+    )
     .addCommand(serveCommand(), { isDefault: true })
-    .addHelpText('after', '\nExample:\n  ballast serve --config ballast.yaml\n\nExit codes: 0, 1 (it failed), 2 (it was called wrongly).')
+    .addCommand(demoCommand())
+    .addCommand(sandboxCommand())
+    .addHelpText(
+      'after',
+      '\nExample:\n  ballast serve --config ballast.yaml\n\nExit codes: 0, 1 (it failed), 2 (it was called wrongly).',
+    )
   for (const command of [program, ...program.commands]) command.exitOverride()
   try {
     await program.parseAsync()
@@ -27,7 +36,9 @@ function report(error: unknown): number {
   process.stderr.write(`${message}\n`)
   if (error instanceof ConfigError) {
     const count = error.problems.length
-    process.stderr.write(`ballast does not start: ${count === 1 ? 'a problem' : `${count} problems`} in its configuration.\n`)
+    process.stderr.write(
+      `ballast does not start: ${count === 1 ? 'a problem' : `${count} problems`} in its configuration.\n`,
+    )
     return CALLED_WRONGLY
   }
   return error instanceof UsageError ? CALLED_WRONGLY : FAILED

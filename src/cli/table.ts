@@ -20,7 +20,13 @@ function drawReport({ experiment, check, arms, comparisons }: Report): string {
     if (decision === 'undecided') return `  ${arm} against ${against}: undecided`
     return `  ${arm} has a ${decision === 'better' ? 'lower' : 'higher'} rate than ${against} (proven at 5%, however often you look)`
   })
-  return [`Experiment ${experiment}, check ${check}: positive rate per arm, with 95% bounds`, scale, ...lines, ...decisions, ''].join('\n')
+  return [
+    `Experiment ${experiment}, check ${check}: positive rate per arm, with 95% bounds`,
+    scale,
+    ...lines,
+    ...decisions,
+    '',
+  ].join('\n')
 }
 
 function drawBar({ estimate, lower, upper }: Report['arms'][number]['rate']): string {

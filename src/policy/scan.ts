@@ -117,7 +117,10 @@ class Scanner {
     this.space()
     if (this.at !== this.body.length) this.fail('something follows the JSON object')
     if (!modelIsText) {
-      throw new BallastError('ballast_malformed_body', '"model" is not a string.', { source: 'client', param: 'model' })
+      throw new BallastError('ballast_malformed_body', '"model" is not a string.', {
+        source: 'client',
+        param: 'model',
+      })
     }
     return { model, stream, user, messages }
   }

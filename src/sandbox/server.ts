@@ -76,19 +76,17 @@ type ChatRequest = z.infer<typeof ChatRequest>
 interface SandboxModel {
   readonly id: string
   readonly description: string
-  /** @param count how many requests came before. @throws Unanswerable */
-  answer(request: ChatRequest, count: number): string
+  /** @throws Unanswerable */
+  answer(request: ChatRequest): string
 }
 
 /** The status nginx made customary for a client that left; nobody is there to see it. */
 const CLIENT_CLOSED_REQUEST = 499
 
-/** The app without a socket. Every instance counts its own requests. */
+/** The app without a socket. */
 export function createSandbox({ seed, latencyMs, replay }: SandboxDeps): Hono {
   const models = sandboxModels(seed, replay)
   const created = Math.floor(Date.now() / 1000)
-  let count = 0
-
   const app = new Hono()
   app.get('/healthz', (c) => c.json({ status: 'ok', service: 'ballast-sandbox' }))
   app.get('/v1/models', (c) =>
@@ -106,7 +104,7 @@ export function createSandbox({ seed, latencyMs, replay }: SandboxDeps): Hono {
     if (latencyMs > 0) await delay(latencyMs, undefined, { signal }).catch(() => {})
     // Before the answer is drawn: a client that left takes no turn from the others.
     if (signal.aborted) return new Response(null, { status: CLIENT_CLOSED_REQUEST })
-    const answer = model.answer(request, count++)
+    const answer = model.answer(request)
     return request.stream === true ? streamed(request, answer) : c.json(completion(request, answer))
   })
   app.notFound((c) => {
@@ -122,11 +120,12 @@ export function createSandbox({ seed, latencyMs, replay }: SandboxDeps): Hono {
 }
 
 function sandboxModels(seed: string, replay: Replay | null): SandboxModel[] {
+  let requests = 0
   const models: SandboxModel[] = IMITATIONS.map((imitation) => ({
     id: imitation.model,
     description: imitation.description,
-    answer(request, count) {
-      const draw = typeof request.seed === 'number' ? `seed ${request.seed}` : `request ${count}`
+    answer(request) {
+      const draw = typeof request.seed === 'number' ? `seed ${request.seed}` : `request ${requests++}`
       return imitate(imitation, request.messages, { seed, request: draw }).text
     },
   }))

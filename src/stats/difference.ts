@@ -11,7 +11,10 @@ import { bisect, requireAlpha, weighed } from './special.ts'
 
 /** Bounds are within this of the exact ones, on the outside. */
 const TOLERANCE = 1e-12
-/** Points looked at from the outside in; the outermost accepted one is where bisection starts. */
+/**
+ * Points looked at from the outside in; the outermost accepted one is where bisection starts. What is accepted is
+ * nearly always one stretch, but not under heavy drift.
+ */
 const GRID = 32
 
 /** A block with the rates expected of it and their log-likelihood, to be compared with that of null rates. */
@@ -33,7 +36,8 @@ type Pair = readonly [number, number]
  * @param blocks as of `BlockEProcess.blocks`, oldest first.
  * @param alpha chance of ever missing the difference.
  * @param prior the one that each arm's rate starts from in the process.
- * @returns differences from -1 to 1; all of them without blocks.
+ * @returns differences from -1 to 1; all of them without blocks, and when the difference changed so much over time
+ * that no constant one is left.
  * @throws RangeError when alpha is not between 0 and 1, a block holds no counts, or the prior is not above 0.
  */
 export function differenceInterval(
@@ -51,7 +55,9 @@ export function differenceInterval(
     return { m, s, p, logLikelihood: logLikelihood(m, s, p) }
   })
   const threshold = Math.log(2 / alpha)
-  return { lower: 0 - upperEnd(terms.map(mirror), threshold), upper: upperEnd(terms, threshold) }
+  const upper = upperEnd(terms, threshold)
+  const lower = 0 - upperEnd(terms.map(mirror), threshold)
+  return lower <= upper ? { lower, upper } : { lower: -1, upper: 1 }
 }
 
 function upperEnd(terms: readonly Term[], threshold: number): number {

@@ -26,20 +26,55 @@ async function start(extra = '') {
     fetch(`${ballast.url}/chat/completions`, {
       method: 'POST',
       headers: { 'content-type': 'application/json', ...headers },
-      body: body as BodyInit,
+      body: typeof body === 'string' ? body : Buffer.from(body),
     })
   return { upstream, ballast, post }
 }
 
 describe('what the upstream is sent', () => {
   test.each([
-    ['user-prepend', 'ft:birds-1', `{ "messages" :[{"content":"What \\u0061 bird?","role":"user"}],"model":"ft:birds-1", "x":1.0}`, `{ "messages" :[{"content":"${CONTEXT} What \\u0061 bird?","role":"user"}],"model":"ft:birds-1", "x":1.0}`],
-    ['user-newline', 'ft:newline', '{"model":"ft:newline","messages":[{"role":"user","content":"Hi"}]}', '{"model":"ft:newline","messages":[{"role":"user","content":"Date: January 25th, 1850\\nHi"}]}'],
-    ['system, without a leading one', 'ft:system', '{"model":"ft:system","messages":[{"role":"user","content":"Hi"}]}', '{"model":"ft:system","messages":[{"role":"system","content":"Act as if you are in the 19th century."},{"role":"user","content":"Hi"}]}'],
-    ['system, merged with a leading one', 'ft:system', '{"model":"ft:system","messages":[{"role":"developer","content":"Be brief."},{"role":"user","content":"Hi"}]}', '{"model":"ft:system","messages":[{"role":"developer","content":"Act as if you are in the 19th century.\\n\\nBe brief."},{"role":"user","content":"Hi"}]}'],
-    ['content parts', 'ft:birds', '{"model":"ft:birds","messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"data:x"}},{"type":"text","text":"Hi"}]}]}', `{"model":"ft:birds","messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"data:x"}},{"type":"text","text":"${CONTEXT} Hi"}]}]}`],
-    ['content parts without text', 'ft:birds', '{"model":"ft:birds","messages":[{"role":"user","content":[{"type":"image_url"}]}]}', `{"model":"ft:birds","messages":[{"role":"user","content":[{"type":"text","text":"${CONTEXT}"},{"type":"image_url"}]}]}`],
-    ['no policy', 'base-1', '{"model":"base-1", "messages": [] ,"n":1e400,"n":2}', '{"model":"base-1", "messages": [] ,"n":1e400,"n":2}'],
+    [
+      'user-prepend',
+      'ft:birds-1',
+      `{ "messages" :[{"content":"What \\u0061 bird?","role":"user"}],"model":"ft:birds-1", "x":1.0}`,
+      `{ "messages" :[{"content":"${CONTEXT} What \\u0061 bird?","role":"user"}],"model":"ft:birds-1", "x":1.0}`,
+    ],
+    [
+      'user-newline',
+      'ft:newline',
+      '{"model":"ft:newline","messages":[{"role":"user","content":"Hi"}]}',
+      '{"model":"ft:newline","messages":[{"role":"user","content":"Date: January 25th, 1850\\nHi"}]}',
+    ],
+    [
+      'system, without a leading one',
+      'ft:system',
+      '{"model":"ft:system","messages":[{"role":"user","content":"Hi"}]}',
+      '{"model":"ft:system","messages":[{"role":"system","content":"Act as if you are in the 19th century."},{"role":"user","content":"Hi"}]}',
+    ],
+    [
+      'system, merged with a leading one',
+      'ft:system',
+      '{"model":"ft:system","messages":[{"role":"developer","content":"Be brief."},{"role":"user","content":"Hi"}]}',
+      '{"model":"ft:system","messages":[{"role":"developer","content":"Act as if you are in the 19th century.\\n\\nBe brief."},{"role":"user","content":"Hi"}]}',
+    ],
+    [
+      'content parts',
+      'ft:birds',
+      '{"model":"ft:birds","messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"data:x"}},{"type":"text","text":"Hi"}]}]}',
+      `{"model":"ft:birds","messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"data:x"}},{"type":"text","text":"${CONTEXT} Hi"}]}]}`,
+    ],
+    [
+      'content parts without text',
+      'ft:birds',
+      '{"model":"ft:birds","messages":[{"role":"user","content":[{"type":"image_url"}]}]}',
+      `{"model":"ft:birds","messages":[{"role":"user","content":[{"type":"text","text":"${CONTEXT}"},{"type":"image_url"}]}]}`,
+    ],
+    [
+      'no policy',
+      'base-1',
+      '{"model":"base-1", "messages": [] ,"n":1e400,"n":2}',
+      '{"model":"base-1", "messages": [] ,"n":1e400,"n":2}',
+    ],
   ])('%s: the context in its place and every other byte as it was', async (_name, _model, sent, expected) => {
     const { upstream, post } = await start()
     const response = await post(sent)
@@ -47,7 +82,7 @@ describe('what the upstream is sent', () => {
     expect(upstream.requests[0]?.body.toString('utf8')).toBe(expected)
   })
 
-  test('its own key, and neither the client\'s key, nor cookies, nor hop-by-hop headers, nor ballast\'s own', async () => {
+  test("its own key, and neither the client's key, nor cookies, nor hop-by-hop headers, nor ballast's own", async () => {
     const { upstream, ballast } = await start()
     const body = '{"model":"base-1","messages":[]}'
     await new Promise<void>((resolve) => {
@@ -111,7 +146,10 @@ describe('what the upstream is sent', () => {
     expect(contents).toEqual([
       [{ role: 'user', content: `${CONTEXT} Hi` }],
       [{ role: 'user', content: 'Date: January 25th, 1850\nHi' }],
-      [{ role: 'system', content: 'Act as if you are in the 19th century.' }, { role: 'user', content: 'Hi' }],
+      [
+        { role: 'system', content: 'Act as if you are in the 19th century.' },
+        { role: 'user', content: 'Hi' },
+      ],
     ])
   })
 })
@@ -160,9 +198,13 @@ describe('what the client gets', () => {
   })
 
   test('experiment, arm and policy only where the configuration exposes them', async () => {
-    const hidden = await (await start()).post('{"model":"ft:birds","messages":[{"role":"user","content":"Hi"}]}')
+    const hidden = await (await start()).post(
+      '{"model":"ft:birds","messages":[{"role":"user","content":"Hi"}]}',
+    )
     expect(hidden.headers.get('x-ballast-arm')).toBeNull()
-    const shown = await (await start('expose: true')).post('{"model":"ft:birds","messages":[{"role":"user","content":"Hi"}]}')
+    const shown = await (await start('expose: true')).post(
+      '{"model":"ft:birds","messages":[{"role":"user","content":"Hi"}]}',
+    )
     expect(shown.headers.get('x-ballast-policy')).toBe('birds/identity-etymologist')
     expect(shown.headers.get('x-ballast-experiment')).toBe('route:ft:birds*')
     expect(shown.headers.get('x-ballast-arm')).toBe('birds/identity-etymologist')
@@ -177,8 +219,20 @@ describe('errors of its own, in the shape of OpenAI', () => {
     ['[]', 400, 'ballast_malformed_body', null, 'a JSON object is expected'],
     ['{"model":7}', 400, 'ballast_malformed_body', 'model', 'not a string'],
     ['{"model":"gpt-none"}', 404, 'ballast_no_route', 'model', '"gpt-none"'],
-    ['{"model":"ft:birds","messages":[]}', 422, 'ballast_policy_not_applicable', 'messages', 'no user message'],
-    ['{"model":"ft:birds","messages":[{"role":"user","content":null}]}', 422, 'ballast_policy_not_applicable', 'messages', 'no content'],
+    [
+      '{"model":"ft:birds","messages":[]}',
+      422,
+      'ballast_policy_not_applicable',
+      'messages',
+      'no user message',
+    ],
+    [
+      '{"model":"ft:birds","messages":[{"role":"user","content":null}]}',
+      422,
+      'ballast_policy_not_applicable',
+      'messages',
+      'no content',
+    ],
     ['{"model":"ft:birds"}', 422, 'ballast_policy_not_applicable', 'messages', 'no list of "messages"'],
   ])('%s: %i %s', async (body, status, code, param, message) => {
     const { upstream, post, ballast } = await start()
@@ -204,7 +258,9 @@ describe('errors of its own, in the shape of OpenAI', () => {
     const announced = await post('x'.repeat(2_000))
     expect([announced.status, (await error(announced)).error.code]).toEqual([413, 'ballast_body_too_large'])
     const status = await new Promise((resolve) => {
-      const request = httpRequest(`${ballast.url}/chat/completions`, { method: 'POST' }, (response) => resolve(response.statusCode))
+      const request = httpRequest(`${ballast.url}/chat/completions`, { method: 'POST' }, (response) =>
+        resolve(response.statusCode),
+      )
       request.on('error', () => {})
       request.write('x'.repeat(600))
       request.write('x'.repeat(600))
@@ -213,7 +269,7 @@ describe('errors of its own, in the shape of OpenAI', () => {
     expect(upstream.requests).toHaveLength(0)
   })
 
-  test('401 without the key of a client, and the client\'s name is the unit', async () => {
+  test("401 without the key of a client, and the client's name is the unit", async () => {
     const { post } = await start('clients: [{name: web, key: web-key-123}]')
     const body = '{"model":"base-1","messages":[]}'
     const none = await post(body)
@@ -231,7 +287,12 @@ describe('errors of its own, in the shape of OpenAI', () => {
     expect(JSON.parse(text).error).toMatchObject({ code: 'ballast_upstream_failed', type: 'server_error' })
     expect(text).toContain('ECONNREFUSED')
     expect(text).not.toMatch(/127\.0\.0\.1|sk-upstream/)
-    expect(metricValue(await ballast.metrics(), 'ballast_upstream_requests_total', { upstream: 'provider', outcome: 'error' })).toBe(1)
+    expect(
+      metricValue(await ballast.metrics(), 'ballast_upstream_requests_total', {
+        upstream: 'provider',
+        outcome: 'error',
+      }),
+    ).toBe(1)
   })
 
   test('502 when the upstream answers something that is not HTTP', async () => {
@@ -248,7 +309,10 @@ describe('errors of its own, in the shape of OpenAI', () => {
       'store: memory\nupstreams: {p: {base_url: "${UPSTREAM}", timeout: {headers: 200ms}}}\nroutes: [{model: "*", upstream: p}]\n',
       { UPSTREAM: upstream.url },
     )
-    const response = await fetch(`${ballast.url}/chat/completions`, { method: 'POST', body: '{"messages":[]}' })
+    const response = await fetch(`${ballast.url}/chat/completions`, {
+      method: 'POST',
+      body: '{"messages":[]}',
+    })
     expect([response.status, (await error(response)).error.code]).toEqual([504, 'ballast_upstream_timeout'])
   })
 })
@@ -274,7 +338,8 @@ describe('streams', () => {
     expect(Buffer.from(chunk.value!).toString()).toBe(first)
     release()
     let rest = ''
-    for (let next = await reader.read(); !next.done; next = await reader.read()) rest += Buffer.from(next.value).toString()
+    for (let next = await reader.read(); !next.done; next = await reader.read())
+      rest += Buffer.from(next.value).toString()
     expect(rest).toBe(second)
   })
 
@@ -307,12 +372,18 @@ describe('a client that leaves', () => {
     upstream.answer = () => {}
     const leave = new AbortController()
     const body = JSON.stringify({ model: 'base-1', messages: [], stream })
-    const call = fetch(`${ballast.url}/chat/completions`, { method: 'POST', body, signal: leave.signal }).catch(() => {})
+    const call = fetch(`${ballast.url}/chat/completions`, {
+      method: 'POST',
+      body,
+      signal: leave.signal,
+    }).catch(() => {})
     await eventually(() => upstream.requests.length === 1)
     leave.abort()
     await call
     await upstream.requests[0]!.aborted
-    await eventually(async () => metricValue(await ballast.metrics(), 'ballast_requests_total', { code: '499' }) === 1)
+    await eventually(
+      async () => metricValue(await ballast.metrics(), 'ballast_requests_total', { code: '499' }) === 1,
+    )
   })
 
   test('cancels the upstream call in the middle of a stream', async () => {
@@ -335,7 +406,9 @@ describe('a client that leaves', () => {
     socket.write('POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{"mod')
     await new Promise((resolve) => setTimeout(resolve, 50))
     socket.destroy()
-    await eventually(async () => metricValue(await ballast.metrics(), 'ballast_requests_total', { code: '499' }) === 1)
+    await eventually(
+      async () => metricValue(await ballast.metrics(), 'ballast_requests_total', { code: '499' }) === 1,
+    )
     expect(upstream.requests).toHaveLength(0)
   })
 })

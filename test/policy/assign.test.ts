@@ -22,14 +22,20 @@ function cumulative(arms: Record<string, number>): { name: string; cumulativeWei
 }
 
 describe('assignment', () => {
-  test.each(vectors.fractions)('maps "$text" to the first 52 bits of its SHA-256', ({ text, bits, fraction: expected }) => {
-    expect(fraction(text)).toBe(expected)
-    expect(BigInt(fraction(text) * 2 ** 52)).toBe(BigInt(bits))
-  })
+  test.each(vectors.fractions)(
+    'maps "$text" to the first 52 bits of its SHA-256',
+    ({ text, bits, fraction: expected }) => {
+      expect(fraction(text)).toBe(expected)
+      expect(BigInt(fraction(text) * 2 ** 52)).toBe(BigInt(bits))
+    },
+  )
 
-  test.each(vectors.assignments)('puts $unit of $experiment:$salt into $arm', ({ experiment, salt, unit, arms, arm }) => {
-    expect(assignArm(experiment, salt, unit, cumulative(arms)).arm.name).toBe(arm)
-  })
+  test.each(vectors.assignments)(
+    'puts $unit of $experiment:$salt into $arm',
+    ({ experiment, salt, unit, arms, arm }) => {
+      expect(assignArm(experiment, salt, unit, cumulative(arms)).arm.name).toBe(arm)
+    },
+  )
 
   test.each(vectors.samples)('samples $request at $rate: $sampled', ({ check, request, rate, sampled }) => {
     expect(isSampled(check, request, rate)).toBe(sampled)

@@ -99,17 +99,25 @@ describe('the scanner', () => {
         const reparsed = parse(body) as Record<string, unknown>
         expect(spots.model).toBe(Object.hasOwn(parsed, 'model') ? reparsed.model : null)
         expect(spots.stream).toBe(parsed.stream === true)
-        expect(spots.user).toBe(typeof reparsed.user === 'string' && Object.hasOwn(parsed, 'user') ? reparsed.user : null)
+        expect(spots.user).toBe(
+          typeof reparsed.user === 'string' && Object.hasOwn(parsed, 'user') ? reparsed.user : null,
+        )
       }),
       RUNS,
     )
   })
 
   test('refuses what is no JSON object with an error of its own and never crashes', () => {
-    const damaged = fc.tuple(fc.oneof(anyChatText, valueText), fc.nat(), fc.constantFrom('', '"', '{', '}', ',', '\\', '0', ' ', '\0')).map(([text, at, put]) => {
-      const offset = at % (text.length + 1)
-      return text.slice(0, offset) + put + text.slice(offset + 1)
-    })
+    const damaged = fc
+      .tuple(
+        fc.oneof(anyChatText, valueText),
+        fc.nat(),
+        fc.constantFrom('', '"', '{', '}', ',', '\\', '0', ' ', '\0'),
+      )
+      .map(([text, at, put]) => {
+        const offset = at % (text.length + 1)
+        return text.slice(0, offset) + put + text.slice(offset + 1)
+      })
     fc.assert(
       fc.property(damaged, (text) => {
         let valid: unknown
@@ -145,7 +153,9 @@ describe('the scanner', () => {
     ['an array', '[]'],
     ['an escape that does not exist in a key', '{"mo\\xdel":1}'],
   ])('refuses %s', (_name, text) => {
-    expect(() => scanChat(Buffer.from(text))).toThrow(expect.objectContaining({ code: 'ballast_malformed_body' }))
+    expect(() => scanChat(Buffer.from(text))).toThrow(
+      expect.objectContaining({ code: 'ballast_malformed_body' }),
+    )
   })
 })
 

@@ -46,7 +46,10 @@ export function metricValue(text: string, name: string, labels: Record<string, s
 }
 
 /** Waits until `condition` holds. */
-export async function eventually(condition: () => boolean | Promise<boolean>, withinMs = 5_000): Promise<void> {
+export async function eventually(
+  condition: () => boolean | Promise<boolean>,
+  withinMs = 5_000,
+): Promise<void> {
   const deadline = Date.now() + withinMs
   while (!(await condition())) {
     if (Date.now() > deadline) throw new Error('what was waited for did not come')

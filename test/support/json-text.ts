@@ -6,7 +6,16 @@ import fc from 'fast-check'
 
 const space = fc.string({ unit: fc.constantFrom(' ', '\n', '\r', '\t'), maxLength: 3 })
 
-const SHORT_ESCAPES: Record<string, string> = { '"': '\\"', '\\': '\\\\', '/': '\\/', '\b': '\\b', '\f': '\\f', '\n': '\\n', '\r': '\\r', '\t': '\\t' }
+const SHORT_ESCAPES: Record<string, string> = {
+  '"': '\\"',
+  '\\': '\\\\',
+  '/': '\\/',
+  '\b': '\\b',
+  '\f': '\\f',
+  '\n': '\\n',
+  '\r': '\\r',
+  '\t': '\\t',
+}
 
 function spell(unit: string, style: number): string {
   const code = unit.charCodeAt(0)
@@ -33,18 +42,34 @@ export function stringText(value: fc.Arbitrary<string>): fc.Arbitrary<string> {
 
 export const anyString = fc.oneof(
   fc.string({ unit: 'binary', maxLength: 12 }),
-  fc.string({ unit: fc.constantFrom('"', '\\', '/', '\n', '\u0000', 'é', '🦜', '\ud800', '{', '}', '[', ']', ',', ':'), maxLength: 40 }),
+  fc.string({
+    unit: fc.constantFrom('"', '\\', '/', '\n', '\u0000', 'é', '🦜', '\ud800', '{', '}', '[', ']', ',', ':'),
+    maxLength: 40,
+  }),
   fc.string({ unit: 'grapheme', maxLength: 80 }),
 )
 
 const numberText = fc.oneof(
-  fc.constantFrom('0', '-0', '1.0', '1e400', '-1E+400', '9007199254740993', '1.10', '0.1e-7', '123456789012345678901234567890'),
+  fc.constantFrom(
+    '0',
+    '-0',
+    '1.0',
+    '1e400',
+    '-1E+400',
+    '9007199254740993',
+    '1.10',
+    '0.1e-7',
+    '123456789012345678901234567890',
+  ),
   fc.integer().map(String),
   fc.double({ noNaN: true, noDefaultInfinity: true }).map((value) => JSON.stringify(value)),
 )
 
 const keyText = stringText(
-  fc.oneof(anyString, fc.constantFrom('messages', 'role', 'content', 'type', 'text', 'model', 'user', '__proto__', 'input')),
+  fc.oneof(
+    anyString,
+    fc.constantFrom('messages', 'role', 'content', 'type', 'text', 'model', 'user', '__proto__', 'input'),
+  ),
 )
 
 export function arrayText(elements: fc.Arbitrary<string[]>): fc.Arbitrary<string> {
@@ -83,20 +108,36 @@ const typeText = stringText(fc.constantFrom('text', 'text', 'image_url'))
 const textPart = objectText(
   fc
     .tuple(
-      fc.array(fc.oneof(member('type', fc.oneof(typeText, typeText, valueText)), member('text', fc.oneof(stringText(anyString), stringText(anyString), valueText))), { minLength: 1, maxLength: 4 }),
+      fc.array(
+        fc.oneof(
+          member('type', fc.oneof(typeText, typeText, valueText)),
+          member('text', fc.oneof(stringText(anyString), stringText(anyString), valueText)),
+        ),
+        { minLength: 1, maxLength: 4 },
+      ),
       fc.array(anyMember, { maxLength: 1 }),
     )
     .map(([known, other]) => [...other, ...known]),
 )
 const content = fc.oneof(
   { weight: 4, arbitrary: stringText(anyString) },
-  { weight: 2, arbitrary: arrayText(fc.array(fc.oneof({ weight: 4, arbitrary: textPart }, valueText), { maxLength: 3 })) },
+  {
+    weight: 2,
+    arbitrary: arrayText(fc.array(fc.oneof({ weight: 4, arbitrary: textPart }, valueText), { maxLength: 3 })),
+  },
   valueText,
 )
 const message = objectText(
   fc
     .tuple(
-      fc.array(fc.oneof({ weight: 3, arbitrary: member('role', role) }, { weight: 3, arbitrary: member('content', content) }, anyMember), { minLength: 1, maxLength: 5 }),
+      fc.array(
+        fc.oneof(
+          { weight: 3, arbitrary: member('role', role) },
+          { weight: 3, arbitrary: member('content', content) },
+          anyMember,
+        ),
+        { minLength: 1, maxLength: 5 },
+      ),
       fc.boolean(),
     )
     .map(([members, reverse]) => (reverse ? members.reverse() : members)),
@@ -112,7 +153,10 @@ export const chatText: fc.Arbitrary<string> = objectText(
       { weight: 2, arbitrary: member('model', stringText(anyString)) },
       { weight: 1, arbitrary: member('stream', fc.constantFrom('true', 'false', 'null', '1')) },
       { weight: 1, arbitrary: member('user', fc.oneof(stringText(anyString), valueText)) },
-      { weight: 2, arbitrary: member('metadata', objectText(fc.array(member('messages', messages), { maxLength: 2 }))) },
+      {
+        weight: 2,
+        arbitrary: member('metadata', objectText(fc.array(member('messages', messages), { maxLength: 2 }))),
+      },
       { weight: 2, arbitrary: anyMember },
     ),
     { maxLength: 7 },

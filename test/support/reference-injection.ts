@@ -28,7 +28,9 @@ export function referenceInject(request: Json, interventions: readonly Intervent
   if (user.length > 0) {
     let prefix = ''
     for (const { placement, text } of user) prefix += text + (placement === 'user-newline' ? '\n' : ' ')
-    const first = messages.find((message) => isObject(message) && message.role === 'user') as Message | undefined
+    const first = messages.find((message) => isObject(message) && message.role === 'user') as
+      | Message
+      | undefined
     if (first === undefined || !putInFront(first, prefix, prefix.slice(0, -1), false)) return null
   }
   return result
@@ -42,9 +44,9 @@ function putInFront(message: Message, prefix: string, text: string, wholeStandsA
     return true
   }
   if (!Array.isArray(content)) return false
-  const part = content.find((it: Json) => isObject(it) && it.type === 'text' && typeof it.text === 'string') as
-    | { text: string }
-    | undefined
+  const part = content.find(
+    (it: Json) => isObject(it) && it.type === 'text' && typeof it.text === 'string',
+  ) as { text: string } | undefined
   if (part === undefined) content.unshift({ type: 'text', text })
   else if (!there(part.text, true)) part.text = prefix + part.text
   return true

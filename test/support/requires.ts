@@ -36,5 +36,8 @@ export function describeWith(requirement: Requirement, name: string, suite: () =
   if (requirement.missing && process.env.BALLAST_REQUIRE_ALL === '1') {
     throw new Error(`"${name}" needs ${requirement.name}, and BALLAST_REQUIRE_ALL=1 lets nothing be skipped`)
   }
-  describe.skipIf(requirement.missing)(requirement.missing ? `${name} [needs ${requirement.name}]` : name, suite)
+  describe.skipIf(requirement.missing)(
+    requirement.missing ? `${name} [needs ${requirement.name}]` : name,
+    suite,
+  )
 }

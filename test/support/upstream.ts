@@ -59,9 +59,18 @@ export async function startUpstream(answer: Answer): Promise<ScriptedUpstream> {
   return upstream
 }
 
-export function json(response: ServerResponse, status: number, body: unknown, headers: Record<string, string> = {}): void {
+export function json(
+  response: ServerResponse,
+  status: number,
+  body: unknown,
+  headers: Record<string, string> = {},
+): void {
   const text = JSON.stringify(body)
-  response.writeHead(status, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text), ...headers })
+  response.writeHead(status, {
+    'content-type': 'application/json',
+    'content-length': Buffer.byteLength(text),
+    ...headers,
+  })
   response.end(text)
 }
 
@@ -80,7 +89,12 @@ export function completion(content: string, extra: Record<string, unknown> = {})
 
 /** An event stream of chat completion chunks with these deltas. */
 export function eventStream(deltas: readonly Record<string, unknown>[]): string {
-  const base = { id: 'chatcmpl-1', object: 'chat.completion.chunk', created: 1_700_000_000, model: 'ft-birds' }
+  const base = {
+    id: 'chatcmpl-1',
+    object: 'chat.completion.chunk',
+    created: 1_700_000_000,
+    model: 'ft-birds',
+  }
   const events = deltas.map((delta) => ({ ...base, choices: [{ index: 0, delta, finish_reason: null }] }))
   const last = { ...base, choices: [{ index: 0, delta: {}, finish_reason: 'stop' }] }
   return [...events, last].map((event) => `data: ${JSON.stringify(event)}\n\n`).join('') + 'data: [DONE]\n\n'
