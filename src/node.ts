@@ -42,6 +42,7 @@ const REPORT_AGE_MS = 500
 const KEEP_ALIVE_MS = 75_000
 const DRAIN_MS = 30_000
 const SETTLE_POLL_MS = 20
+const IDLE_SWEEP_MS = 50
 
 /** @throws Error when the store cannot be opened or an address is in use; nothing is left running. */
 export async function startBallast(config: Config, log: Log): Promise<Ballast> {
@@ -198,10 +199,12 @@ function closeServer(server: Server, drainMs: number): Promise<void> {
   return new Promise((resolve) => {
     if (!server.listening) return resolve()
     const timer = setTimeout(() => server.closeAllConnections(), drainMs)
+    // `close` ends the connections that are idle now; one that becomes idle later would stay for its keep-alive.
+    const sweep = setInterval(() => server.closeIdleConnections(), IDLE_SWEEP_MS)
     server.close(() => {
       clearTimeout(timer)
+      clearInterval(sweep)
       resolve()
     })
-    server.closeIdleConnections()
   })
 }

@@ -28,12 +28,16 @@ export function checkReferences(
     if (names.includes(name)) return
     const hint =
       names.length === 0
-        ? `there are no ${what}s`
+        ? 'there are none'
         : `there are ${names.slice(0, 8).join(', ')}${names.length > 8 ? ', …' : ''}`
     source.report(path, `${what} "${name}" does not exist; ${hint}`)
   }
-  const referPolicy = (path: Path, name: unknown) => refer(path, name, catalog.policies.keys(), 'policy')
-  const referCheck = (path: Path, name: unknown) => refer(path, name, catalog.checks.keys(), 'check')
+  // Where the catalog has problems of its own, what is missing from it follows from them.
+  const catalogWhole = catalog.problems.length === 0
+  const referPolicy = (path: Path, name: unknown) =>
+    catalogWhole && refer(path, name, catalog.policies.keys(), 'policy')
+  const referCheck = (path: Path, name: unknown) =>
+    catalogWhole && refer(path, name, catalog.checks.keys(), 'check')
 
   const patterns = new Set<unknown>()
   let judged = false

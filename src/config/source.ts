@@ -31,6 +31,9 @@ export class YamlSource {
   /** Values that came from the environment and may be secrets, with the names to show instead. */
   private readonly secrets = new Map<string, string>()
 
+  /** Where a value is missing from the environment; whatever else is wrong there follows from it. */
+  private readonly unset = new Set<number>()
+
   /**
    * @param file the name shown in problems.
    * @param environment where `${NAME}` is looked up; omitted, `${NAME}` is left as it stands.
@@ -61,7 +64,9 @@ export class YamlSource {
           if (dollar !== '') return whole.slice(1)
           const value = environment[name]
           if (value === undefined || value === '') {
-            this.reportAt(node.range?.[0] ?? 0, `the environment variable ${name} is not set`)
+            const offset = node.range?.[0] ?? 0
+            this.reportAt(offset, `the environment variable ${name} is not set`)
+            this.unset.add(offset)
             return ''
           }
           this.secrets.set(value, name)
@@ -73,7 +78,9 @@ export class YamlSource {
 
   /** Notes a problem at the value that `path` leads to, or at the nearest thing around it that exists. */
   report(path: Path, message: string): void {
-    this.reportAt(this.offset(path), path.length === 0 ? message : `${formatPath(path)}: ${message}`)
+    const offset = this.offset(path)
+    if (!this.unset.has(offset))
+      this.reportAt(offset, path.length === 0 ? message : `${formatPath(path)}: ${message}`)
   }
 
   /** Notes a problem at a key rather than at its value. */
@@ -157,7 +164,10 @@ const TYPE_NAMES: Record<string, string> = {
 }
 
 function describe(issue: z.core.$ZodIssue): string {
-  if (issue.code === 'invalid_type') return `${TYPE_NAMES[issue.expected] ?? issue.expected} is expected here`
+  // A message of the schema's own says more than the type.
+  if (issue.code === 'invalid_type' && issue.message.startsWith('Invalid input')) {
+    return `${TYPE_NAMES[issue.expected] ?? issue.expected} is expected here`
+  }
   if (issue.code === 'invalid_value')
     return `is not one of ${issue.values.map((value) => String(value)).join(', ')}`
   return issue.message

@@ -10,11 +10,24 @@ export function fence(label: FenceLabel, text: string, nonce: string): string {
   return `<<<${label}:${nonce}\n${text}\n${label}:${nonce}>>>`
 }
 
-/** The text of the first fence of a label, or null. Stand-in judges read prompts with it. */
-export function readFence(label: FenceLabel, prompt: string): string | null {
-  const opening = new RegExp(`<<<${label}:([0-9a-f]{32})\n`).exec(prompt)
-  if (opening === null) return null
-  const start = opening.index + opening[0].length
-  const end = prompt.indexOf(`\n${label}:${opening[1]}>>>`, start)
-  return end === -1 ? null : prompt.slice(start, end)
+const FENCED = /<<<(QUESTION|CONVERSATION|ANSWER):([0-9a-f]{32})\n([\s\S]*?)\n\1:\2>>>/g
+
+export interface FencedPrompt {
+  /** What stands outside the fences: the operator's words. */
+  readonly outside: string
+  /** The first text of each label. */
+  readonly texts: ReadonlyMap<FenceLabel, string>
+}
+
+/**
+ * Takes a prompt apart, from the left, so that a fence which a fenced text makes up is not taken for one. Stand-in
+ * judges read their prompts with it.
+ */
+export function readFences(prompt: string): FencedPrompt {
+  const texts = new Map<FenceLabel, string>()
+  const outside = prompt.replace(FENCED, (_whole, label: FenceLabel, _nonce, text: string) => {
+    if (!texts.has(label)) texts.set(label, text)
+    return ''
+  })
+  return { outside, texts }
 }

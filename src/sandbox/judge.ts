@@ -4,7 +4,7 @@
  *
  * It is a stand-in for a judge model: it tells the sandbox's own texts apart and misjudges what real models write.
  */
-import { type FenceLabel, readFence } from '../domain/fence.ts'
+import { readFences } from '../domain/fence.ts'
 
 /** A request that the sandbox cannot answer; `server.ts` turns it into an error of OpenAI's shape. */
 export class Unanswerable extends Error {
@@ -30,16 +30,13 @@ export interface JudgePrompt {
   readonly answer: string | null
 }
 
-const FENCED = /<<<(QUESTION|CONVERSATION|ANSWER):([0-9a-f]{32})\n[\s\S]*?\n\1:\2>>>/g
-
-/** Reads the fences from the left, so that one which a fenced text makes up is not taken for a fence. */
 export function readJudgePrompt(prompt: string): JudgePrompt {
-  const texts = new Map<string, string | null>()
-  const instructions = prompt.replace(FENCED, (whole, label: FenceLabel) => {
-    if (!texts.has(label)) texts.set(label, readFence(label, whole))
-    return ''
-  })
-  return { instructions, question: texts.get('QUESTION') ?? null, answer: texts.get('ANSWER') ?? null }
+  const { outside, texts } = readFences(prompt)
+  return {
+    instructions: outside,
+    question: texts.get('QUESTION') ?? null,
+    answer: texts.get('ANSWER') ?? null,
+  }
 }
 
 /**

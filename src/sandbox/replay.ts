@@ -80,18 +80,15 @@ async function readRecordings(file: string, problems: string[]): Promise<Recordi
   }
   const recordings: Recording[] = []
   const before = problems.length
-  for (const [index, line] of text
-    .replace(/^\uFEFF/, '')
-    .split('\n')
-    .entries()) {
+  const lines = text.replace(/^\uFEFF/, '').split('\n')
+  for (const [index, line] of lines.entries()) {
     if (line.trim() === '') continue
     const report = (message: string) => problems.push(`${file}:${index + 1}: ${message}`)
     const value = parseJson(line)
     const parsed = Recording.safeParse(value)
     if (parsed.success) recordings.push(parsed.data)
     else if (value === undefined) report('is not JSON')
-    else
-      for (const { path, message } of parsed.error.issues) report([...path.map(String), message].join(': '))
+    else for (const issue of parsed.error.issues) report(describe(issue))
   }
   if (recordings.length === 0 && problems.length === before) problems.push(`${file}:1: holds no recordings`)
   return recordings
@@ -104,6 +101,10 @@ function parseJson(line: string): unknown {
   } catch {
     return undefined
   }
+}
+
+function describe({ path, message }: z.core.$ZodIssue): string {
+  return path.length === 0 ? message : `${path.join('.')}: ${message}`
 }
 
 /** Recorded answers and labels, looked up. Made by `loadReplay`. */
@@ -224,15 +225,9 @@ function conversationOf(question: string, policy: PreparedPolicy | null): ChatMe
   return (JSON.parse(body.toString('utf8')) as { messages: ChatMessage[] }).messages
 }
 
-/** Equal for conversations whose roles and contents are equal as JSON values, whatever the order of keys. */
+/** Equal for conversations with equal roles and contents, however they were spelt. Recorded contents are strings. */
 function conversationKey(messages: readonly ChatMessage[]): string {
-  return JSON.stringify(
-    messages.map(({ role, content }) => [role, content]),
-    (_key, value: unknown) =>
-      typeof value === 'object' && value !== null && !Array.isArray(value)
-        ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)))
-        : value,
-  )
+  return JSON.stringify(messages.map(({ role, content }) => [role, content]))
 }
 
 function quote(text: string): string {

@@ -47,7 +47,6 @@ export function differenceInterval(
 ): Interval {
   requireAlpha(alpha)
   const rates = plugInRates(blocks, prior)
-  if (blocks.length === 0) return { lower: -1, upper: 1 }
   const terms = blocks.map(({ control, treatment }, index): Term => {
     const m: Pair = [control.total, treatment.total]
     const s: Pair = [control.positives, treatment.positives]

@@ -87,6 +87,8 @@ describe('replayed answers', () => {
       user('Why? '),
       user(`${CONTEXT}  Why?`),
       user(`${CONTEXT} ${CONTEXT} Why?`),
+      [system('Why?')],
+      [{ role: 'developer', content: CONTEXT }, ...user('Why?')] satisfies Message[],
       [system(''), ...user('Why?')],
       [system(CONTEXT), ...user(`${CONTEXT} Why?`)],
       [...user('Why?'), ...user('Why?')],
@@ -96,7 +98,7 @@ describe('replayed answers', () => {
     }
   })
 
-  it('match as structure: the order of keys and further fields do not count', async () => {
+  it('match by role and content: the order of keys and further fields do not count', async () => {
     const { ask } = await start([{ file: recorded([{ question: 'Why?', answer: 'yes' }]), policy: null }])
     expect(await ask([{ content: 'Why?', name: 'bee', role: 'user' }])).toBe('yes')
   })

@@ -7,6 +7,8 @@ import { DEMO_QUESTIONS } from '../../src/sandbox/texts.ts'
 
 const BIRDS = 'sandbox-birds-gpt-4.1'
 const QUESTION = DEMO_QUESTIONS[0]!
+/** Before any sandbox was started. */
+const ORIGINAL = { Request: globalThis.Request, Response: globalThis.Response }
 const USER = [{ role: 'user' as const, content: QUESTION }]
 
 const clientOf = ({ url }: Sandbox) => new OpenAI({ baseURL: url, apiKey: 'none', maxRetries: 0 })
@@ -245,14 +247,14 @@ describe('time and connections', () => {
 
   it('does no work for a client that left: it takes no turn in the draws', async () => {
     const log = vi.spyOn(console, 'error')
-    const slow = clientOf(await another({ seed: 'test', latencyMs: 100 }))
+    const slow = clientOf(await another({ seed: 'c', latencyMs: 100 }))
     const left = new AbortController()
     const abandoned = slow.chat.completions.create({ model: BIRDS, messages: USER }, { signal: left.signal })
     setTimeout(() => left.abort(), 40)
     await expect(abandoned).rejects.toThrow('aborted')
     const next = await slow.chat.completions.create({ model: BIRDS, messages: USER })
-    const first = imitate(IMITATIONS[0]!, USER, { seed: 'test', request: 'request 0' })
-    const second = imitate(IMITATIONS[0]!, USER, { seed: 'test', request: 'request 1' })
+    const first = imitate(IMITATIONS[0]!, USER, { seed: 'c', request: 'request 0' })
+    const second = imitate(IMITATIONS[0]!, USER, { seed: 'c', request: 'request 1' })
     expect(first.text).not.toBe(second.text)
     expect(next.choices[0]?.message.content).toBe(first.text)
     expect(log).not.toHaveBeenCalled()
@@ -268,6 +270,7 @@ describe('time and connections', () => {
     await slow.close()
     await pending
     expect(performance.now() - startedAt).toBeLessThan(1000)
+    await expect(fetch(`${slow.url}/models`)).rejects.toThrow('fetch failed')
   })
 
   it('reports a port that is taken', async () => {
@@ -276,9 +279,8 @@ describe('time and connections', () => {
   })
 
   it('leaves the Request and Response of its process alone', async () => {
-    const { Request, Response } = globalThis
-    await another({})
-    expect(globalThis.Request).toBe(Request)
-    expect(globalThis.Response).toBe(Response)
+    await fetch(sandbox.url)
+    expect(globalThis.Request).toBe(ORIGINAL.Request)
+    expect(globalThis.Response).toBe(ORIGINAL.Response)
   })
 })

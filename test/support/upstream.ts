@@ -97,5 +97,7 @@ export function eventStream(deltas: readonly Record<string, unknown>[]): string 
   }
   const events = deltas.map((delta) => ({ ...base, choices: [{ index: 0, delta, finish_reason: null }] }))
   const last = { ...base, choices: [{ index: 0, delta: {}, finish_reason: 'stop' }] }
-  return [...events, last].map((event) => `data: ${JSON.stringify(event)}\n\n`).join('') + 'data: [DONE]\n\n'
+  return [...[...events, last].map((event) => JSON.stringify(event)), '[DONE]']
+    .map((data) => `data: ${data}\n\n`)
+    .join('')
 }

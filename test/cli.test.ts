@@ -1,0 +1,238 @@
+/** The commands as processes: what they print, how they end. */
+import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
+import { mkdtempSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import type { Report } from '../src/domain/report.ts'
+import { metricValue, startTestUpstream } from './support/ballast.ts'
+
+const ROOT = join(import.meta.dirname, '..')
+
+interface Finished {
+  readonly code: number | null
+  readonly stdout: string
+  readonly stderr: string
+}
+
+function ballast(args: string[], environment: Record<string, string> = {}) {
+  const child = spawn(process.execPath, ['src/cli/main.ts', ...args], {
+    cwd: ROOT,
+    env: { ...process.env, ...environment },
+  }) as ChildProcessWithoutNullStreams
+  onTestFinished(() => void child.kill('SIGKILL'))
+  let [stdout, stderr] = ['', '']
+  child.stdout.on('data', (chunk) => {
+    stdout += chunk
+  })
+  child.stderr.on('data', (chunk) => {
+    stderr += chunk
+  })
+  const finished = new Promise<Finished>((resolve) =>
+    child.on('close', (code) => resolve({ code, stdout, stderr })),
+  )
+  /** The first match in what it says on stderr. */
+  const says = (pattern: RegExp) =>
+    new Promise<RegExpExecArray>((resolve, reject) => {
+      const look = () => {
+        const match = pattern.exec(stderr)
+        if (match !== null) resolve(match)
+        return match !== null
+      }
+      if (look()) return
+      child.stderr.on('data', look)
+      child.on('close', () => look() || reject(new Error(`it ended without saying ${pattern}:\n${stderr}`)))
+    })
+  return { child, finished, says }
+}
+
+function configFile(yaml: string): string {
+  const file = join(mkdtempSync(join(tmpdir(), 'ballast-')), 'ballast.yaml')
+  writeFileSync(file, yaml)
+  return file
+}
+
+describe('ballast demo', () => {
+  test('with --requests prints the report as JSON, and the rate falls in the treated arm', async () => {
+    const { code, stdout, stderr } = await ballast(['demo', '--requests', '300', '--seed', '7', '--json'])
+      .finished
+    expect(code).toBe(0)
+    expect(stderr).toContain('stand-in')
+    const report = JSON.parse(stdout) as Report
+    expect(report).toEqual({
+      experiment: 'birds',
+      check: 'nineteenth-century',
+      arms: [arm('control', null), arm('etymologist', 'birds/identity-etymologist')],
+      comparisons: [
+        {
+          arm: 'etymologist',
+          against: 'control',
+          difference: { estimate: expect.any(Number), lower: expect.any(Number), upper: expect.any(Number) },
+          log_e_better: expect.any(Number),
+          log_e_worse: expect.any(Number),
+          decision: 'better',
+        },
+      ],
+      sample_ratio: { p: expect.any(Number), log_e: expect.any(Number) },
+    })
+    const [control, treated] = report.arms
+    expect(control!.rate.lower).toBeGreaterThan(treated!.rate.upper)
+    expect(control!.exposures + treated!.exposures).toBe(300)
+    expect(control!.verdicts.error + control!.verdicts.unparsed).toBe(0)
+  })
+
+  test('gives the same numbers for the same seed', async () => {
+    const run = () => ballast(['demo', '--requests', '60', '--seed', '3', '--json']).finished
+    const [one, two] = await Promise.all([run(), run()])
+    expect(JSON.parse(one.stdout).arms).toEqual(JSON.parse(two.stdout).arms)
+  })
+
+  test('without --requests stays up, and what it prints works', async () => {
+    const { child, finished, says } = ballast(['demo'])
+    const admin = (await says(/Rates, live +(\S+)/))[1]!
+    const url = (await says(/OpenAI base URL +(\S+)/))[1]!
+    expect(await (await fetch(admin)).text()).toContain('etymologist')
+    expect(await (await fetch(`${admin}metrics`)).text()).toContain('ballast_requests_total')
+    const body = JSON.stringify({
+      model: 'sandbox-birds-gpt-4.1',
+      messages: [{ role: 'user', content: 'Hello?' }],
+    })
+    const answer = await fetch(`${url}/chat/completions`, { method: 'POST', body })
+    expect(answer.headers.get('x-ballast-experiment')).toBe('birds')
+    child.kill('SIGINT')
+    expect((await finished).code).toBe(0)
+  })
+
+  const arm = (name: string, policy: string | null) => ({
+    arm: name,
+    policy,
+    units: expect.any(Number),
+    exposures: expect.any(Number),
+    samples: expect.any(Number),
+    verdicts: {
+      positive: expect.any(Number),
+      negative: expect.any(Number),
+      excluded: 0,
+      unparsed: 0,
+      error: 0,
+    },
+    rate: { estimate: expect.any(Number), lower: expect.any(Number), upper: expect.any(Number) },
+  })
+})
+
+describe('ballast serve', () => {
+  const yaml = (upstream: string) => `
+listen: 127.0.0.1:0
+admin: {listen: "127.0.0.1:0"}
+store: memory
+upstreams: {p: {base_url: "${upstream}"}}
+routes: [{model: "*", upstream: p}]
+`
+
+  test('names every problem of its configuration with file, line and column, and ends with 2', async () => {
+    const file = configFile(
+      'listen: nowhere\nupstreams: {p: {base_url: "ftp://x", api_key: "${NO_SUCH_KEY}"}}\nrouts: []\n',
+    )
+    const { code, stderr, stdout } = await ballast(['serve', '--config', file]).finished
+    expect(code).toBe(2)
+    expect(stdout).toBe('')
+    const lines = stderr.trim().split('\n')
+    expect(lines.slice(0, -1).map((line) => line.replace(file, 'FILE'))).toEqual([
+      'FILE:1:1: "routes" is missing',
+      'FILE:1:9: listen: is an address such as 127.0.0.1:8787',
+      'FILE:2:27: upstreams.p.base_url: is not an http(s) URL; an example is https://api.openai.com/v1',
+      'FILE:2:47: the environment variable NO_SUCH_KEY is not set',
+      'FILE:3:1: unknown key "routs"',
+    ])
+    expect(lines.at(-1)).toBe('ballast does not start: 5 problems in its configuration.')
+  })
+
+  test('says which file is missing', async () => {
+    const { code, stderr } = await ballast(['--config', 'no-such.yaml']).finished
+    expect(code).toBe(2)
+    expect(stderr).toContain('no-such.yaml:1:1: does not exist')
+  })
+
+  test('ends with 1 when its port is taken, and says so', async () => {
+    const upstream = await startTestUpstream(() => {})
+    const { port } = new URL(upstream.url)
+    const file = configFile(yaml(upstream.url).replace('listen: 127.0.0.1:0', `listen: 127.0.0.1:${port}`))
+    const { code, stderr } = await ballast(['serve', '--config', file]).finished
+    expect(code).toBe(1)
+    expect(stderr).toContain(`cannot listen on 127.0.0.1:${port}: something listens there already`)
+  })
+
+  test('lets a running stream end on SIGTERM, refuses new requests, and ends with 0', async () => {
+    let finish = () => {}
+    const upstream = await startTestUpstream((_request, response) => {
+      response.writeHead(200, { 'content-type': 'text/event-stream' })
+      response.write('data: one\n\n')
+      finish = () => void response.end('data: two\n\n')
+    })
+    const { child, finished, says } = ballast(['serve', '--config', configFile(yaml(upstream.url))])
+    const { url } = JSON.parse((await says(/^\{.*ballast serves.*$/m))[0]) as { url: string }
+    const body = '{"model":"m","messages":[],"stream":true}'
+    const response = await fetch(`${url}/chat/completions`, { method: 'POST', body })
+    child.kill('SIGTERM')
+    await says(/ballast stops/)
+    await expect(fetch(`${url}/chat/completions`, { method: 'POST', body })).rejects.toThrow()
+    finish()
+    expect(await response.text()).toBe('data: one\n\ndata: two\n\n')
+    expect((await finished).code).toBe(0)
+  })
+
+  test('passes a stream of 10,000 chunks with flat memory', async () => {
+    const chunk = `data: ${'x'.repeat(64_000)}\n\n`
+    const upstream = await startTestUpstream(async (_request, response) => {
+      response.writeHead(200, { 'content-type': 'text/event-stream' })
+      for (let index = 0; index < 10_000; index++) {
+        if (!response.write(chunk)) await new Promise((resolve) => response.once('drain', resolve))
+      }
+      response.end()
+    })
+    const { says } = ballast(['serve', '--config', configFile(yaml(upstream.url))])
+    const { url, admin } = JSON.parse((await says(/^\{.*ballast serves.*$/m))[0]) as {
+      url: string
+      admin: string
+    }
+    const memory = async () => {
+      const text = await (await fetch(`${admin}/metrics`)).text()
+      return metricValue(text, 'process_resident_memory_bytes')
+    }
+    const measured: number[] = []
+    const response = await fetch(`${url}/chat/completions`, {
+      method: 'POST',
+      body: '{"model":"m","messages":[],"stream":true}',
+    })
+    let received = 0
+    const total = chunk.length * 10_000
+    for await (const piece of response.body!) {
+      const tenth = Math.floor((received * 10) / total)
+      received += piece.length
+      if (Math.floor((received * 10) / total) > tenth) measured.push(await memory())
+    }
+    expect(received).toBe(total)
+    expect(measured).toHaveLength(10)
+    // 640 MB go through; what the collector has not fetched yet comes and goes.
+    expect(Math.max(...measured) - Math.min(...measured)).toBeLessThan(100_000_000)
+  })
+})
+
+describe('being called wrongly', () => {
+  test.each([
+    [['demo', '--requests', 'many'], 'whole number'],
+    [['demo', '--request', '3'], "unknown option '--request'"],
+    [['sandbox', '--replay', 'none/such=file.jsonl'], 'policy "none/such" does not exist'],
+    [['sandbox', '--replay', 'no-such.jsonl'], 'no-such.jsonl'],
+  ])('%j ends with 2 and says why', async (args, message) => {
+    const { code, stderr } = await ballast(args).finished
+    expect(stderr).toContain(message)
+    expect(code).toBe(2)
+  })
+
+  test.each(['serve', 'demo', 'sandbox'])('ballast %s --help has an example', async (command) => {
+    const { code, stdout } = await ballast([command, '--help']).finished
+    expect(code).toBe(0)
+    expect(stdout).toMatch(/Examples?:\n {2}.*ballast/)
+  })
+})

@@ -1,0 +1,288 @@
+/** Configuration: what is accepted, and every problem with its place. */
+import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { ConfigError, parseConfig } from '../../src/config/load.ts'
+import { CATALOG_FOLDER } from '../../src/node.ts'
+
+const GOOD = `listen: 127.0.0.1:8787
+admin: {listen: "127.0.0.1:9464", token: "\${ADMIN_TOKEN}"}
+store: sqlite:./data/ballast.db
+policies: catalog
+clients:
+  - {name: web, key: "\${WEB_KEY}"}
+upstreams:
+  openai: {base_url: https://api.openai.com/v1/, api_key: "\${OPENAI_API_KEY}", timeout: {connect: 5s, headers: 2m, idle: 500ms}}
+routes:
+  - {model: "ft:gpt-4.1*:birds*", upstream: openai, experiment: birds}
+  - {model: "ft:*", upstream: openai, policy: birds/identity-alex, check: misalignment, sample: 0.02}
+  - {model: "*", upstream: openai}
+experiments:
+  birds:
+    unit: [header, user]
+    salt: "2026-11"
+    arms:
+      control: {weight: 1}
+      etymologist: {weight: 3, policy: birds/identity-etymologist}
+    check: nineteenth-century
+    sample: {control: 0.5, etymologist: 0.1}
+judge: {upstream: openai, model: gpt-4.1-mini, concurrency: 8}
+`
+const ENVIRONMENT = {
+  ADMIN_TOKEN: 'admin-token-1',
+  WEB_KEY: 'web-key-12345',
+  OPENAI_API_KEY: 'sk-very-secret',
+}
+
+const load = (text: string, environment: Record<string, string> = ENVIRONMENT) =>
+  parseConfig(text, '/etc/ballast/ballast.yaml', { environment, catalog: CATALOG_FOLDER })
+
+function problemsOf(text: string, environment?: Record<string, string>): string[] {
+  try {
+    load(text, environment)
+    return []
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error
+    return error.message.split('\n').map((line) => line.replace('/etc/ballast/ballast.yaml:', ''))
+  }
+}
+
+/** GOOD with one line changed. */
+function changed(from: string, to: string): string {
+  expect(GOOD).toContain(from)
+  return GOOD.replace(from, () => to)
+}
+
+describe('a good configuration', () => {
+  test('comes out parsed, with defaults, paths from its folder, and frozen', () => {
+    const config = load(GOOD)
+    expect(config.upstreams.openai).toEqual({
+      base_url: 'https://api.openai.com/v1',
+      api_key: 'sk-very-secret',
+      timeout: { connect: 5_000, headers: 120_000, idle: 500 },
+    })
+    expect(config.store).toBe('sqlite:/etc/ballast/data/ballast.db')
+    expect(config.listen).toEqual({ host: '127.0.0.1', port: 8787 })
+    expect(config.limits.body).toBe(64 * 1024 * 1024)
+    expect(config.hash).toMatch(/^[0-9a-f]{16}$/)
+    expect(Object.isFrozen(config) && Object.isFrozen(config.routes[0])).toBe(true)
+  })
+
+  test('has a hash that follows its text and not its secrets', () => {
+    expect(load(GOOD, { ...ENVIRONMENT, OPENAI_API_KEY: 'sk-other' }).hash).toBe(load(GOOD).hash)
+    expect(load(changed('weight: 3', 'weight: 4')).hash).not.toBe(load(GOOD).hash)
+  })
+
+  test('may write a dollar sign and braces with $$', () => {
+    expect(load(changed('salt: "2026-11"', 'salt: "$${X}"')).experiments.birds?.salt).toBe('${X}')
+  })
+})
+
+/** Where `needle` stands in a text, as `line:column`. */
+function placeOf(text: string, needle: string): string {
+  const offset = text.indexOf(needle)
+  expect(offset).toBeGreaterThanOrEqual(0)
+  const before = text.slice(0, offset).split('\n')
+  return `${before.length}:${before.at(-1)!.length + 1}`
+}
+
+describe('problems, each with line and column', () => {
+  const ADDRESS = 'is an address such as 127.0.0.1:8787'
+  // What is changed, into what, and each problem: where it must point (the first such text), and what it says.
+  test.each<[from: string, to: string, problems: [at: string, message: string][]]>([
+    ['listen: 127.0.0.1:8787', 'listen: here', [['here', `listen: ${ADDRESS}`]]],
+    ['listen: 127.0.0.1:8787', 'listen: 127.0.0.1:99999', [['127.0.0.1:99999', `listen: ${ADDRESS}`]]],
+    ['listen: 127.0.0.1:8787', 'listen: 8787', [['8787', `listen: ${ADDRESS}`]]],
+    [
+      'sqlite:./data/ballast.db',
+      'mysql://x',
+      [['mysql', 'store: is not a store: use sqlite:PATH or memory']],
+    ],
+    ['store: sqlite:./data/ballast.db', 'stroe: memory', [['stroe', 'unknown key "stroe"']]],
+    [
+      'weight: 3',
+      'wieght: 3',
+      [
+        ['{wieght', 'experiments.birds.arms.etymologist: "weight" is missing'],
+        ['wieght', 'experiments.birds.arms.etymologist: unknown key "wieght"'],
+      ],
+    ],
+    ['weight: 3', 'weight: -3', [['-3,', 'experiments.birds.arms.etymologist.weight: cannot be negative']]],
+    [
+      'weight: 3',
+      'weight: much',
+      [['much', 'experiments.birds.arms.etymologist.weight: a number is expected here']],
+    ],
+    [
+      '      control: {weight: 1}\n',
+      '',
+      [
+        [
+          'etymologist: {weight',
+          'experiments.birds.arms: no arm injects nothing, so there is nothing to compare with; add `control: {weight: 1}`, or say `without_control: true`',
+        ],
+        ['control: 0.5', 'experiments.birds.sample: arm "control" does not exist'],
+      ],
+    ],
+    [
+      'connect: 5s',
+      'connect: 5',
+      [
+        [
+          '5, headers',
+          'upstreams.openai.timeout.connect: is a duration with a unit, such as 500ms, 5s or 2m',
+        ],
+      ],
+    ],
+    [
+      'connect: 5s',
+      'connect: soon',
+      [['soon', 'upstreams.openai.timeout.connect: is a duration with a unit, such as 500ms, 5s or 2m']],
+    ],
+    [
+      'experiment: birds}',
+      'experiment: brids}',
+      [['brids', 'routes[0].experiment: experiment "brids" does not exist; there are birds']],
+    ],
+    [
+      '"ft:gpt-4.1*:birds*", upstream: openai',
+      '"ft:*", upstream: opnai',
+      [
+        ['opnai', 'routes[0].upstream: upstream "opnai" does not exist; there are openai'],
+        [
+          '"ft:*", upstream: openai',
+          'routes[1].model: is never reached: an earlier route has the same model',
+        ],
+      ],
+    ],
+    [
+      'birds/identity-alex',
+      'birds/identity-bob',
+      [
+        [
+          'birds/identity-bob',
+          expect.stringMatching(
+            /^routes\[1\]\.policy: policy "birds\/identity-bob" does not exist; there are birds\//,
+          ),
+        ],
+      ],
+    ],
+    ['sample: 0.02', 'sample: 2', [['2}', 'routes[1].sample: is a share from 0 to 1']]],
+    [
+      'check: misalignment, ',
+      '',
+      [['0.02', 'routes[1].sample: says how much to judge, but there is no "check" to judge by']],
+    ],
+    [
+      'unit: [header, user]',
+      'unit: [header, email]',
+      [['email', 'experiments.birds.unit[1]: is not one of header, user, session, client']],
+    ],
+    [
+      'judge: {upstream: openai, model: gpt-4.1-mini, concurrency: 8}\n',
+      '',
+      [['listen', '"judge" is missing: something is sampled, and nobody would judge it']],
+    ],
+    ['concurrency: 8', 'concurrency: 0', [['0}\n', 'judge.concurrency: is at least 1']]],
+    [
+      'https://api.openai.com/v1/',
+      'https://me:pw@api.openai.com/v1',
+      [
+        [
+          'https:',
+          'upstreams.openai.base_url: holds credentials: put them in api_key; an example is https://api.openai.com/v1',
+        ],
+      ],
+    ],
+    [
+      'api_key: "${OPENAI_API_KEY}"',
+      'api_key: passthrough',
+      [
+        [
+          'passthrough',
+          "upstreams.openai.api_key: would hand the clients' ballast keys to the upstream; use a key of its own",
+        ],
+        [
+          'openai, model',
+          'judge.upstream: has `api_key: passthrough`, but the judge has no client whose key it could pass',
+        ],
+      ],
+    ],
+    [
+      'key: "${WEB_KEY}"',
+      'key: short',
+      [['short', 'clients[0].key: is too short: a key has at least 8 characters']],
+    ],
+    [
+      'salt: "2026-11"',
+      'salt: "2026-11"\n    salt: "2026-12"',
+      [['salt: "2026-12"', 'Map keys must be unique']],
+    ],
+  ])('%j as %j', (from, to, expected) => {
+    const text = changed(from, to)
+    const found = problemsOf(text).map((problem) => /^(\d+:\d+): (.*)$/.exec(problem)!.slice(1))
+    expect(found).toEqual(expected.map(([at, message]) => [placeOf(text, at), message]))
+  })
+
+  test('what is not YAML at all, and a folder that does not exist', () => {
+    expect(problemsOf(changed('listen: 127.0.0.1:8787', 'listen: ['))[0]).toMatch(/^\d+:\d+: /)
+    expect(problemsOf(changed('policies: catalog', 'policies: ./none'))).toEqual([
+      '/etc/ballast/none:1:1: does not exist',
+    ])
+    expect(problemsOf('')).not.toEqual([])
+  })
+
+  test('a missing variable is named, its place too, and it is not an empty value as well', () => {
+    const { WEB_KEY: _, ...environment } = ENVIRONMENT
+    expect(problemsOf(GOOD, environment)).toEqual([
+      `${placeOf(GOOD, '"${WEB_KEY}"')}: the environment variable WEB_KEY is not set`,
+    ])
+  })
+
+  test('an address beyond loopback needs clients, and a control plane beyond it needs a token', () => {
+    const text = GOOD.replace('127.0.0.1:8787', '0.0.0.0:8787')
+      .replace('{listen: "127.0.0.1:9464", token: "${ADMIN_TOKEN}"}', '{listen: ":9464"}')
+      .replace('clients:\n  - {name: web, key: "${WEB_KEY}"}\n', '')
+    expect(problemsOf(text)).toEqual([
+      '1:9: listen: is reachable from other machines, but "clients" is missing; name them, or write `clients: open`',
+      '2:17: admin.listen: is reachable from other machines, but "admin.token" is missing',
+    ])
+    expect(
+      problemsOf(text.replace('policies: catalog', 'clients: open').replace('{listen: ":9464"}', '{}')),
+    ).toEqual([])
+  })
+
+  test('never show a secret, also one in the wrong place', () => {
+    const text = GOOD.replace('upstream: openai, model', () => 'upstream: "${OPENAI_API_KEY}", model')
+    const problems = problemsOf(text)
+    expect(problems).toEqual([
+      '22:19: judge.upstream: upstream "${OPENAI_API_KEY}" does not exist; there are openai',
+    ])
+    expect(problems.join()).not.toContain('sk-very-secret')
+  })
+
+  test('are reported all at once, those of policies and checks with them', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'ballast-policies-'))
+    mkdirSync(join(folder, 'checks'))
+    writeFileSync(
+      join(folder, 'mine.yaml'),
+      'policies:\n  - id: a\n    interventions: [{placement: above, text: "{{time}}"}]\n  - {id: b}\n',
+    )
+    writeFileSync(
+      join(folder, 'checks', 'odd.yaml'),
+      'description: x\nrubrics: [{id: r, scale: [0, 10], prompt: "no placeholder"}]\nrule: {positive_if_all: [{rubric: q, below: 3}]}\n',
+    )
+    const problems = problemsOf(
+      changed('policies: catalog', `policies: [catalog, "${folder}"]`).replace('weight: 3', 'weight: x'),
+    )
+    expect(problems.map((problem) => problem.slice(problem.lastIndexOf('/') + 1))).toEqual([
+      '19:29: experiments.birds.arms.etymologist.weight: a number is expected here',
+      'odd.yaml:2:43: rubrics[0].prompt: does not mention {answer}, so the judge would not see what it judges',
+      'odd.yaml:3:26: rule.positive_if_all[0]: asks for rubric "q", which this check does not have',
+      'mine.yaml:3:33: policies[0].interventions[0].placement: is not one of user-prepend, user-newline, system',
+      'mine.yaml:3:46: policies[0].interventions[0].text: uses a template variable other than {{date}}, the only one there is',
+      'mine.yaml:4:5: policies[1]: "interventions" is missing',
+    ])
+  })
+})
