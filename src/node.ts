@@ -37,7 +37,9 @@ export interface Ballast {
 }
 
 /** Reports are made at most this often, however often they are asked for. */
-const REPORT_AGE_MS = 500
+const REPORT_AGE_MS = 200
+/** Between two reports it rests this many times as long as the last one took. */
+const REPORT_REST = 20
 /** Longer than the idle timeout of common load balancers, so that they and not ballast close idle connections. */
 const KEEP_ALIVE_MS = 75_000
 const DRAIN_MS = 30_000
@@ -151,14 +153,18 @@ function createWorker(
   })
 }
 
-/** Reports from the store, made once for all who ask within half a second. */
+/** Reports from the store, made once for all who ask at about the same time, and never more than a small share of it. */
 function cachedReports(plan: Plan, store: SqliteStore): () => Promise<readonly Report[]> {
-  let madeAt = Number.NEGATIVE_INFINITY
+  let stale = Number.NEGATIVE_INFINITY
   let made: Promise<readonly Report[]> = Promise.resolve([])
   return () => {
-    if (performance.now() - madeAt > REPORT_AGE_MS) {
-      madeAt = performance.now()
-      made = makeReports(plan, store)
+    const begun = performance.now()
+    if (begun > stale) {
+      stale = Number.POSITIVE_INFINITY
+      made = makeReports(plan, store).finally(() => {
+        const ended = performance.now()
+        stale = ended + Math.max(REPORT_AGE_MS, (ended - begun) * REPORT_REST)
+      })
     }
     return made
   }

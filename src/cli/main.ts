@@ -44,4 +44,10 @@ function report(error: unknown): number {
   return error instanceof UsageError ? CALLED_WRONGLY : FAILED
 }
 
+// A reader such as `head` that has had enough is no fault.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit(0)
+  throw error
+})
+
 await main()

@@ -3,6 +3,7 @@ import { Hono, type MiddlewareHandler } from 'hono'
 import { basicAuth } from 'hono/basic-auth'
 import { bearerAuth } from 'hono/bearer-auth'
 import { some } from 'hono/combine'
+import { HTTPException } from 'hono/http-exception'
 import { secureHeaders } from 'hono/secure-headers'
 import type { Log } from '../domain/ports.ts'
 import type { Report } from '../domain/report.ts'
@@ -48,6 +49,7 @@ export function createAdmin(deps: AdminDeps): Hono {
     c.json({ error: { message: `${c.req.method} ${c.req.path} is not served here.` } }, 404),
   )
   app.onError((error, c) => {
+    if (error instanceof HTTPException) return error.getResponse()
     deps.log.error({ err: error, path: c.req.path }, 'the control plane failed')
     return c.json({ error: { message: 'ballast failed to answer; its log says why.' } }, 500)
   })

@@ -12,7 +12,7 @@ const STYLE = `
   --line: light-dark(#d5dbe1, #36414c); --page: light-dark(#fff, #14191f); --mark: light-dark(#0b6bcb, #63b0ff);
   --band: light-dark(#b9d9f7, #24496e); }
 * { box-sizing: border-box; }
-body { margin: 0 auto; max-width: 62rem; padding: 1rem; color: var(--ink); background: var(--page);
+body { margin: 0 auto; max-width: 78rem; padding: 1rem; color: var(--ink); background: var(--page);
   font: 16px/1.5 system-ui, sans-serif; }
 h1 { font-size: 1.3rem; } h2 { font-size: 1.1rem; margin: 2rem 0 .25rem; }
 p { margin: .25rem 0; } .faint, footer { color: var(--faint); font-size: .9rem; } footer { margin-top: 2.5rem; }
@@ -20,7 +20,7 @@ p { margin: .25rem 0; } .faint, footer { color: var(--faint); font-size: .9rem; 
 table { border-collapse: collapse; width: 100%; margin: .75rem 0; font-variant-numeric: tabular-nums; }
 th, td { text-align: right; padding: .35rem .6rem; border-bottom: 1px solid var(--line); white-space: nowrap; }
 th:first-child, td:first-child, .chart { text-align: left; } th { font-weight: 600; color: var(--faint); font-size: .85rem; }
-td svg { display: block; width: 14rem; height: 1.2rem; }
+th .faint { font-weight: 400; } td svg { display: block; width: 13rem; height: 1.2rem; }
 .track { fill: var(--line); } .bounds { fill: var(--band); } .estimate { fill: var(--mark); }
 `
 

@@ -6,7 +6,7 @@ import type { CompiledArm, CompiledExperiment } from '../policy/compile.ts'
 import { betaBinomialInterval } from './beta-binomial.ts'
 import { BlockEProcess } from './block-e-process.ts'
 import { differenceInterval } from './difference.ts'
-import { sampleRatioLogE } from './sample-ratio.ts'
+import { sampleRatioLogE, sampleRatioP } from './sample-ratio.ts'
 
 /** Error rate of every bound and decision. */
 export const ALPHA = 0.05
@@ -53,7 +53,7 @@ export function buildReport({ experiment, check, exposures, samples, verdicts }:
     comparisons: experiment.arms
       .filter((arm) => arm !== baseline)
       .map((arm) => compare(arm.name, baseline.name, decisive)),
-    sample_ratio: { p: Math.min(1, Math.exp(-ratio)), log_e: ratio },
+    sample_ratio: { p: sampleRatioP(ratio), log_e: ratio },
   }
 }
 

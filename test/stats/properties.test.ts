@@ -529,6 +529,10 @@ describe('sampleRatioLogE', () => {
         [2, -1],
       ],
       [
+        [1, 0],
+        [2, -1],
+      ],
+      [
         [1, 2],
         [1, Number.NaN],
       ],

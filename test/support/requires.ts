@@ -24,13 +24,6 @@ export const promtool: Requirement = {
   missing: spawnSync('promtool', ['--version']).error !== undefined,
 }
 
-/** Chromium, where distributions and CI put it. */
-export const chromium = {
-  name: 'Chromium at /usr/bin/chromium',
-  missing: !existsSync('/usr/bin/chromium'),
-  path: '/usr/bin/chromium',
-}
-
 /** A suite that is skipped where something it needs is missing. */
 export function describeWith(requirement: Requirement, name: string, suite: () => void): void {
   if (requirement.missing && process.env.BALLAST_REQUIRE_ALL === '1') {

@@ -1,0 +1,124 @@
+/** Documentation that can be run is run; tables that name code are held to it. */
+import { execFile } from 'node:child_process'
+import { mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { promisify } from 'node:util'
+import { describe, expect, test } from 'vitest'
+import { ERROR_CODES } from '../src/domain/errors.ts'
+import { STATUSES } from '../src/http/errors.ts'
+import { loadReplay } from '../src/sandbox/replay.ts'
+import { startTestBallast, startTestUpstream } from './support/ballast.ts'
+import { completion, json } from './support/upstream.ts'
+
+const ROOT = join(import.meta.dirname, '..')
+const read = (file: string) => readFileSync(join(ROOT, file), 'utf8')
+const README = read('README.md')
+
+/** The fenced blocks of a language. */
+function blocks(text: string, language: string): string[] {
+  return [...text.matchAll(new RegExp(`^\`\`\`${language}\\n([\\s\\S]*?)^\`\`\`$`, 'gm'))].map((match) =>
+    match[1]!.trim(),
+  )
+}
+
+const run = (command: string, cwd = ROOT) =>
+  promisify(execFile)('sh', ['-c', command], { cwd, timeout: 60_000 })
+
+describe('README', () => {
+  /** What each command is held to. Those of null need what a test has not: an install, a key, a terminal. */
+  const commands: Record<string, null | 'ends' | 'serves'> = {
+    'npm ci': null,
+    'npm run demo': 'serves',
+    'npm run -s demo -- --requests 600 --seed 7 --json': 'ends',
+    'export OPENAI_API_KEY=sk-…': null,
+    'npm run -s ballast -- serve --config ballast.yaml': null,
+    'npm run -s ballast -- sandbox --replay bare.jsonl birds/identity-etymologist=behind-context.jsonl': null,
+    'npm test': null,
+  }
+  const inReadme = blocks(README, 'sh').flatMap((block) => block.split('\n'))
+  const curl = inReadme.find((line) => line.startsWith('curl '))!
+
+  test('has no command that this file does not know', () => {
+    expect(inReadme.filter((line) => line !== curl).sort()).toEqual(Object.keys(commands).sort())
+  })
+
+  test('the demo that ends by itself prints a report', async () => {
+    const command = inReadme.find((line) => commands[line] === 'ends')!
+    const { stdout } = await run(command)
+    expect(JSON.parse(stdout).arms).toHaveLength(2)
+  })
+
+  test('its configuration and its request work, with a stand-in for the provider', async () => {
+    const upstream = await startTestUpstream((_request, response) =>
+      json(response, 200, completion('By train.')),
+    )
+    const yaml = blocks(README, 'yaml')[0]!
+    expect(yaml).toContain('https://api.openai.com/v1')
+    const ballast = await startTestBallast(
+      `store: memory\n${yaml.replace('https://api.openai.com/v1', upstream.url)}`,
+      {
+        OPENAI_API_KEY: 'sk-test-key',
+      },
+    )
+    const { stdout } = await run(`${curl.replace('http://127.0.0.1:8787/v1', ballast.url)} -sS`)
+    expect(JSON.parse(stdout).choices[0].message.content).toBe('By train.')
+    expect(upstream.requests[0]!.headers.authorization).toBe('Bearer sk-test-key')
+  })
+
+  test('its recording can be replayed', async () => {
+    const file = join(mkdtempSync(join(tmpdir(), 'ballast-')), 'bare.jsonl')
+    writeFileSync(file, blocks(README, 'jsonl')[0]!)
+    expect((await loadReplay([{ file, policy: null }])).labels).toEqual(['era'])
+  })
+
+  test('its links lead somewhere, as do those of the other documents', () => {
+    const documents = [
+      'README.md',
+      'CHANGELOG.md',
+      'policies/README.md',
+      ...readdirSync(join(ROOT, 'docs'), { recursive: true, encoding: 'utf8' })
+        .filter((name) => name.endsWith('.md'))
+        .map((name) => `docs/${name}`),
+    ]
+    const broken = documents.flatMap((document) =>
+      [...read(document).matchAll(/\]\((?!https?:)([^)#]+)/g)]
+        .map((match) => join(dirname(document), match[1]!))
+        .filter((target) => {
+          try {
+            return !readdirSync(join(ROOT, dirname(target))).includes(
+              target.replace(/\/$/, '').split('/').at(-1)!,
+            )
+          } catch {
+            return true
+          }
+        }),
+    )
+    expect(broken).toEqual([])
+  })
+
+  test('names every metric there is, and no other', async () => {
+    const upstream = await startTestUpstream((_request, response) => json(response, 200, completion('x')))
+    const ballast = await startTestBallast(
+      'store: memory\nupstreams: {p: {base_url: "${UPSTREAM}"}}\nroutes: [{model: "*", upstream: p}]\n',
+      { UPSTREAM: upstream.url },
+    )
+    const exported = [...(await ballast.metrics()).matchAll(/^# TYPE (ballast_\w+)/gm)].map(
+      (match) => match[1],
+    )
+    const table = README.slice(README.indexOf('| series of'), README.indexOf('## How it is built'))
+    const documented = [...table.matchAll(/`(ballast_\w+)`/g)].map((match) => match[1])
+    expect(documented.sort()).toEqual(exported.sort())
+  })
+})
+
+describe('docs/errors.md', () => {
+  test('lists every code with its status and type, and no other', () => {
+    const rows = [...read('docs/errors.md').matchAll(/^\| `(ballast_\w+)` \| (\d+) \| `(\w+)` \|/gm)]
+    const documented = Object.fromEntries(
+      rows.map(([, code, status, type]) => [code, [Number(status), type]]),
+    )
+    expect(documented).toEqual(STATUSES)
+    expect(Object.keys(documented).sort()).toEqual([...ERROR_CODES].sort())
+  })
+})
