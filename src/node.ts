@@ -58,7 +58,16 @@ export async function startBallast(config: Config, log: Log): Promise<Ballast> {
   const recorder = new Recorder({ store, queue: store, metrics, log })
   const worker = createWorker(config, store, metrics, log)
   const reports = cachedReports(plan, store)
-  metrics.observe({ reports, queue: () => store.status(), configHash: () => config.hash })
+  const troubled = <T>(error: unknown, instead: T): T => {
+    log.error({ err: error }, 'the store could not be read for the metrics')
+    return instead
+  }
+  metrics.observe({
+    // A store in trouble takes its own series away, not the others.
+    reports: () => reports().catch((error: unknown) => troubled(error, [])),
+    queue: () => store.status().catch((error: unknown) => troubled(error, { depth: 0, oldestAt: null })),
+    configHash: () => config.hash,
+  })
 
   let draining = false
   const data = createDataPlane({
