@@ -1,5 +1,6 @@
 /** Tables and migrations of `store-sqlite.ts`. A migration that has been released is never changed. */
-import type { Kysely, Migration } from 'kysely'
+import type { Kysely } from 'kysely'
+import type { Migration } from 'kysely/migration'
 
 export interface Tables {
   samples: {
