@@ -1,8 +1,8 @@
 /** Which headers pass, both ways (SPEC section 4; RFC 9110 section 7.6.1). Called per request by the pipeline. */
 import type { RawHeaders } from '../domain/ports.ts'
 
-/** Never forwarded: hop-by-hop headers, what the new request sets itself, and what is meant for ballast alone. */
-const REQUEST_STOPS = new Set([
+/** Of one connection only, both ways. */
+const HOP_BY_HOP = [
   'connection',
   'keep-alive',
   'proxy-connection',
@@ -12,6 +12,11 @@ const REQUEST_STOPS = new Set([
   'trailer',
   'transfer-encoding',
   'upgrade',
+]
+
+/** Not forwarded either: what the new request sets itself, and what is meant for ballast alone. */
+const REQUEST_STOPS = new Set([
+  ...HOP_BY_HOP,
   'host',
   'content-length',
   'expect',
@@ -23,17 +28,7 @@ const REQUEST_STOPS = new Set([
 /** Credentials of the client, forwarded only with `api_key: passthrough`. */
 const CREDENTIALS = new Set(['authorization', 'api-key', 'x-api-key'])
 
-const RESPONSE_STOPS = new Set([
-  'connection',
-  'keep-alive',
-  'proxy-connection',
-  'proxy-authenticate',
-  'proxy-authorization',
-  'te',
-  'trailer',
-  'transfer-encoding',
-  'upgrade',
-])
+const RESPONSE_STOPS = new Set(HOP_BY_HOP)
 
 /** @param passCredentials whether the client's authorization is the upstream's. */
 export function requestHeaders(headers: RawHeaders, passCredentials: boolean): string[] {
