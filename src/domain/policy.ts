@@ -2,7 +2,14 @@
 import { z } from 'zod'
 
 /** Where an intervention's text goes. */
-export const Placement = z.enum(['user-prepend', 'user-newline', 'system'])
+export const Placement = z.enum([
+  'user-prepend',
+  'user-newline',
+  'system',
+  'system-append',
+  'developer',
+  'last-user-prepend',
+])
 export type Placement = z.infer<typeof Placement>
 
 /** The one template variable a text may use: the UTC day, `2026-11-23`. */

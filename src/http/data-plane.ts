@@ -15,6 +15,7 @@ import {
   serve,
   UNROUTED,
 } from '../pipeline/pipeline.ts'
+import { SURFACES, type Surface } from '../policy/surfaces.ts'
 import type { Authenticate } from './auth.ts'
 import { errorResponse } from './errors.ts'
 
@@ -28,9 +29,6 @@ export interface DataPlaneDeps {
   /** Whether new requests are refused because the process is ending. */
   readonly draining: () => boolean
 }
-
-/** Paths whose requests are injected; the others are not served yet. */
-const INJECTED = new Set(['/v1/chat/completions'])
 
 export function createDataPlane(deps: DataPlaneDeps): Server {
   return createServer((incoming, outgoing) => new Connection(deps, incoming, outgoing).begin())
@@ -47,6 +45,7 @@ class Connection implements ClientResponse {
   private readonly chunks: Buffer[] = []
   private size = 0
   private client: string | null = null
+  private surface: Surface | undefined
   private exchange: Exchange | null = null
   /** Answered before the pipeline had it; the rest of the body is not looked at. */
   private refused = false
@@ -82,8 +81,9 @@ class Connection implements ClientResponse {
     }
     this.client = this.deps.authenticate(headers.authorization ?? null)
     const path = url.split('?', 1)[0]!
-    if (!INJECTED.has(path)) {
-      const served = [...INJECTED].map((it) => `POST ${it}`).join(', ')
+    this.surface = path.startsWith('/v1/') ? SURFACES.get(path.slice('/v1'.length)) : undefined
+    if (this.surface === undefined) {
+      const served = [...SURFACES.keys()].map((it) => `POST /v1${it}`).join(', ')
       throw new BallastError('ballast_unknown_path', `This path is not served; there is ${served}.`, {
         source: 'client',
       })
@@ -129,6 +129,7 @@ class Connection implements ClientResponse {
     if (this.refused) return
     const request: ClientRequest = {
       id: this.id,
+      surface: this.surface!,
       method: 'POST',
       path: this.incoming.url!.slice('/v1'.length),
       headers: this.incoming.rawHeaders,

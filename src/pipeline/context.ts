@@ -1,10 +1,12 @@
 /** What a request brings into the pipeline and what the pipeline writes to. Implemented by `http/` for each runtime. */
 import type { BallastError } from '../domain/errors.ts'
 import type { RawHeaders } from '../domain/ports.ts'
+import type { Surface } from '../policy/surfaces.ts'
 
 export interface ClientRequest {
   /** Sent back as `x-ballast-request-id`; sampling is decided by it. */
   readonly id: string
+  readonly surface: Surface
   readonly method: string
   /** Below `/v1`, query included: `/chat/completions`. */
   readonly path: string

@@ -18,9 +18,9 @@ import type {
 } from '../domain/ports.ts'
 import { assignArm, isSampled } from '../policy/assign.ts'
 import type { CompiledArm, CompiledRoute, Plan } from '../policy/compile.ts'
-import { planInjection, splice } from '../policy/inject.ts'
+import { splice } from '../policy/inject.ts'
 import type { PreparedPolicy } from '../policy/prepare.ts'
-import { type ChatSpots, scanChat } from '../policy/scan.ts'
+import type { DecodedRequest } from '../policy/surface.ts'
 import type { ClientRequest, ClientResponse } from './context.ts'
 import { findHeader, requestHeaders, responseHeaders } from './headers.ts'
 import type { Recorder } from './record.ts'
@@ -64,7 +64,7 @@ export class Exchange implements UpstreamHandler {
   private readonly request: ClientRequest
   private readonly response: ClientResponse
 
-  private spots: ChatSpots | null = null
+  private decoded: DecodedRequest | null = null
   private matched: CompiledRoute | null = null
   private arm: CompiledArm | null = null
   private unit: Unit = { source: 'request', value: '' }
@@ -101,12 +101,12 @@ export class Exchange implements UpstreamHandler {
 
   /** Finds model, user and the places for a context in the body. */
   private decode(): void {
-    this.spots = scanChat(this.request.body)
+    this.decoded = this.request.surface.decode(this.request.body)
   }
 
   /** The first route whose pattern the model matches. */
   private route(): void {
-    const model = this.spots!.model ?? ''
+    const model = this.decoded!.model ?? ''
     this.matched = this.deps.plan().route(model)
     if (this.matched === null) {
       throw new BallastError('ballast_no_route', `No route takes the model "${model.slice(0, 200)}".`, {
@@ -141,7 +141,7 @@ export class Exchange implements UpstreamHandler {
       case 'session':
         return findHeader(this.request.headers, 'x-ballast-session')
       case 'user':
-        return this.spots!.user || null
+        return this.decoded!.user || null
       case 'client':
         return this.request.client
     }
@@ -152,8 +152,7 @@ export class Exchange implements UpstreamHandler {
     const { body, receivedAt } = this.request
     this.policy = this.arm!.policy?.(receivedAt) ?? null
     if (this.policy === null) return
-    const splices = planInjection(body, this.spots!, this.policy)
-    this.body = splice(body, splices)
+    this.body = splice(body, this.decoded!.plan(this.policy))
     for (const placement of this.policy.placements) this.deps.metrics.injection(this.policy.id, placement)
   }
 
@@ -181,7 +180,7 @@ export class Exchange implements UpstreamHandler {
     this.answerHeaders = headers
     const passed = responseHeaders(headers)
     this.addOwnHeaders(passed)
-    this.response.head(status, statusText, passed, this.spots!.stream)
+    this.response.head(status, statusText, passed, this.decoded!.stream)
     this.status = status
   }
 
@@ -262,12 +261,12 @@ export class Exchange implements UpstreamHandler {
         check: check.id,
         checkVersion: check.version,
         probability: arm.sampleRate,
-        model: this.spots!.model ?? '',
+        model: this.decoded!.model ?? '',
         unit: this.unitHash,
         requestedAt: this.request.receivedAt,
       },
-      body: this.request.body,
-      messages: this.spots!.messages,
+      surface: this.request.surface.name,
+      decoded: this.decoded!,
       tap,
       encoding: findHeader(this.answerHeaders, 'content-encoding'),
       streamed: contentType.toLowerCase().startsWith('text/event-stream'),

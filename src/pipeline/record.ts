@@ -6,17 +6,16 @@ import { setImmediate } from 'node:timers/promises'
 import { LRUCache } from 'lru-cache'
 import type { Unit } from '../domain/experiment.ts'
 import type { ExposureBatch, Log, Metrics, Queue, Store } from '../domain/ports.ts'
-import { type ChatMessage, questionOf, type Sample, type SampleOutcome } from '../domain/sample.ts'
-import type { MessagesSpot } from '../policy/scan.ts'
+import { questionOf, type Sample, type SampleOutcome } from '../domain/sample.ts'
+import type { DecodedRequest, SurfaceName } from '../policy/surface.ts'
 import { readAnswer } from './answer.ts'
 import type { Tap } from './tap.ts'
 
 /** A finished exchange that was drawn for judging. */
 export interface SampledExchange {
   readonly sample: Omit<Sample, 'messages' | 'question' | 'answer'>
-  /** The request body as the client sent it, and where its messages are. */
-  readonly body: Buffer
-  readonly messages: MessagesSpot | null
+  readonly surface: SurfaceName
+  readonly decoded: DecodedRequest
   readonly tap: Tap
   readonly encoding: string | null
   readonly streamed: boolean
@@ -131,15 +130,15 @@ export class Recorder {
 
   private async store(exchange: SampledExchange): Promise<SampleOutcome> {
     await setImmediate()
-    const { tap, body, messages: spot } = exchange
+    const { tap, surface, decoded } = exchange
     let answer: string | null
     try {
-      answer = readAnswer(await tap.read(exchange.encoding), exchange.streamed)
+      answer = readAnswer(surface, await tap.read(exchange.encoding), exchange.streamed)
     } catch (error) {
       this.deps.log.warn({ err: error, sample: exchange.sample.id }, 'a sampled answer could not be read')
       return (error as { code?: unknown }).code === 'ERR_BUFFER_TOO_LARGE' ? 'too_large' : 'unreadable'
     }
-    const messages = spot === null ? null : readMessages(body, spot)
+    const messages = decoded.messages()
     if (answer === null || messages === null) return 'unreadable'
     const sample: Sample = { ...exchange.sample, messages, question: questionOf(messages), answer }
     return (await this.deps.queue.offer(sample)) ? 'stored' : 'queue_full'
@@ -147,15 +146,5 @@ export class Recorder {
 
   private count({ sample }: SampledExchange, outcome: SampleOutcome): void {
     this.deps.metrics.sample(sample.experiment, sample.arm, outcome)
-  }
-}
-
-/** The client's messages; null where a string in them is not JSON, which the scanner leaves to the upstream. */
-function readMessages(body: Buffer, { start, end }: MessagesSpot): ChatMessage[] | null {
-  try {
-    const values = JSON.parse(`[${body.toString('utf8', start, end)}]`) as unknown[]
-    return values.filter((value): value is ChatMessage => typeof value === 'object' && value !== null)
-  } catch {
-    return null
   }
 }

@@ -1,87 +1,70 @@
 /**
- * Injection: splices a prepared policy's bytes into a request body at the places `scan.ts` found. Pure; called by
- * the pipeline's inject step. Outside the inserted spans the body stays byte for byte what it was.
+ * Splicing: inserts prepared bytes into a body at the places a surface found. Pure; called by the surfaces and by the
+ * pipeline's inject step. Outside the inserted spans the body stays byte for byte what it was.
  */
-import { BallastError } from '../domain/errors.ts'
-import type { PreparedPolicy, PreparedText } from './prepare.ts'
-import { type ChatSpots, decodeText, type MessageSpot, type TextSpot } from './scan.ts'
+import { decodeText, type TextSpot } from './json-scanner.ts'
+import type { MessageSpot } from './message.ts'
+import type { PartType, PreparedText } from './prepare.ts'
 
-/** Bytes to insert in front of an offset of the body. */
+/** Bytes to put at an offset of the body, in place of `remove` bytes there. */
 export interface Splice {
   readonly at: number
+  readonly remove: number
   readonly bytes: Buffer
 }
 
-/**
- * Where a policy's texts go in a chat request.
- * @returns the insertions in ascending order; none where the context stands there already (a client's retry,
- *   two proxies in a row).
- * @throws BallastError `ballast_policy_not_applicable` when the request has no place for it.
- */
-export function planInjection(body: Buffer, spots: ChatSpots, policy: PreparedPolicy): Splice[] {
-  const { messages } = spots
-  if (messages === null) throw notApplicable(policy, 'the request has no list of "messages"')
-  const splices: Splice[] = []
-  if (policy.system !== null) {
-    const leading = messages.first
-    if (leading !== null && (leading.role === 'system' || leading.role === 'developer')) {
-      insertText(splices, body, leading, policy.system, () =>
-        notApplicable(policy, `the leading ${leading.role} message has no content to merge with`),
-      )
-    } else {
-      splices.push({
-        at: messages.start,
-        bytes: messages.empty ? policy.system.message : policy.system.messageThenComma,
-      })
-    }
-  }
-  if (policy.user !== null) {
-    const user = messages.firstUser
-    if (user === null) throw notApplicable(policy, 'the request has no user message')
-    insertText(splices, body, user, policy.user, () =>
-      notApplicable(policy, 'the first user message has no content'),
-    )
-  }
-  return splices
+/** Insertions being gathered. */
+export interface Insertions {
+  readonly body: Buffer
+  readonly splices: Splice[]
+  /** The type of the parts that hold text here. */
+  readonly partType: PartType
 }
 
-function insertText(
-  splices: Splice[],
-  body: Buffer,
-  message: MessageSpot,
+/**
+ * Puts a text in front of a message's first text, or, where the content has no text part, in a part of its own.
+ * Nothing is put where it stands already.
+ * @param wholeMessage whether a string message that is the text alone counts as injected.
+ */
+export function insertBefore(
+  { body, splices, partType }: Insertions,
+  message: Pick<MessageSpot, 'content' | 'firstText' | 'partsStart' | 'partsEmpty'>,
   text: PreparedText,
-  unsupported: () => BallastError,
+  wholeMessage: boolean,
 ): void {
-  if (message.content === 'none') throw unsupported()
-  if (message.text !== null) {
-    if (startsWith(body, message.text, text.prefix, text.prefixBytes)) return
-    const standsAlone = message.content === 'parts' || text.standsAlone
-    if (standsAlone && equals(body, message.text, text.text, text.textBytes)) return
-    splices.push({ at: message.text.start, bytes: text.prefixBytes })
+  const spot = message.firstText
+  if (spot === null) {
+    const part = text.parts[partType]
+    splices.push({
+      at: message.partsStart,
+      remove: 0,
+      bytes: message.partsEmpty ? part.alone : part.thenComma,
+    })
     return
   }
-  splices.push({ at: message.partsStart, bytes: message.partsEmpty ? text.part : text.partThenComma })
+  if (startsWith(body, spot, text.prefix, text.prefixBytes)) return
+  if ((wholeMessage || message.content === 'parts') && equals(body, spot, text)) return
+  splices.push({ at: spot.start, remove: 0, bytes: text.prefixBytes })
 }
 
-function notApplicable(policy: PreparedPolicy, reason: string): BallastError {
-  return new BallastError(
-    'ballast_policy_not_applicable',
-    `Policy "${policy.id}" cannot be applied to this request: ${reason}. It was not sent.`,
-    { source: 'client', param: 'messages' },
-  )
-}
-
-function equals(body: Buffer, spot: TextSpot, text: string, bytes: Buffer): boolean {
-  // An escape takes at most six bytes for one UTF-16 unit.
-  return (
-    spot.end - spot.start <= text.length * 6 &&
-    startsWith(body, spot, text, bytes) &&
-    decodeText(body, spot) === text
-  )
+/** Puts a text behind a message's last text, like `insertBefore`. */
+export function insertAfter(
+  { body, splices, partType }: Insertions,
+  message: Pick<MessageSpot, 'lastText' | 'partsEnd' | 'partsEmpty'>,
+  text: PreparedText,
+): void {
+  const spot = message.lastText
+  if (spot === null) {
+    const part = text.parts[partType]
+    splices.push({ at: message.partsEnd, remove: 0, bytes: message.partsEmpty ? part.alone : part.commaThen })
+    return
+  }
+  if (endsWith(body, spot, text.suffix, text.suffixBytes) || equals(body, spot, text)) return
+  splices.push({ at: spot.end, remove: 0, bytes: text.suffixBytes })
 }
 
 /** Whether the JSON string at `spot` has a value that begins with `text`, however it was escaped. */
-function startsWith(body: Buffer, spot: TextSpot, text: string, bytes: Buffer): boolean {
+export function startsWith(body: Buffer, spot: TextSpot, text: string, bytes: Buffer): boolean {
   const length = Math.min(bytes.length, spot.end - spot.start)
   let same = 0
   while (same < length && body[spot.start + same] === bytes[same]) same++
@@ -93,18 +76,33 @@ function startsWith(body: Buffer, spot: TextSpot, text: string, bytes: Buffer): 
   return decodeText(body, spot).startsWith(text)
 }
 
-/** The body with the insertions made: one allocation, one copy. Without insertions, the body itself. */
+function endsWith(body: Buffer, spot: TextSpot, text: string, bytes: Buffer): boolean {
+  // The last unit can only be spelled differently if one of the two is an escape or not ASCII.
+  const [a, b] = [body[spot.end - 1], bytes[bytes.length - 1]]
+  if (spot.end === spot.start) return text === ''
+  const plain = !body.subarray(Math.max(spot.start, spot.end - 6), spot.end).includes(0x5c) && b! < 0x80
+  if (plain && a !== b) return false
+  return decodeText(body, spot).endsWith(text)
+}
+
+function equals(body: Buffer, spot: TextSpot, { text, textBytes }: PreparedText): boolean {
+  // An escape takes at most six bytes for one UTF-16 unit.
+  if (spot.end - spot.start > text.length * 6) return false
+  return startsWith(body, spot, text, textBytes) && decodeText(body, spot) === text
+}
+
+/** The body with the splices made, ascending: one allocation, one copy. Without any, the body itself. */
 export function splice(body: Buffer, splices: readonly Splice[]): Buffer {
   if (splices.length === 0) return body
   let length = body.length
-  for (const { bytes } of splices) length += bytes.length
+  for (const { bytes, remove } of splices) length += bytes.length - remove
   const result = Buffer.allocUnsafe(length)
   let from = 0
   let to = 0
-  for (const { at, bytes } of splices) {
+  for (const { at, remove, bytes } of splices) {
     to += body.copy(result, to, from, at)
     to += bytes.copy(result, to)
-    from = at
+    from = at + remove
   }
   body.copy(result, to, from)
   return result

@@ -7,7 +7,17 @@
 import { hash } from 'node:crypto'
 import { DATE_VARIABLE, type Intervention, type Placement, type Policy } from '../domain/policy.ts'
 
-/** A text in front of what a message holds, as the bytes to splice. JSON-escaped, UTF-8, without quotes. */
+/** A content part holding a text, and the same with the comma it needs beside others. */
+export interface PreparedPart {
+  readonly alone: Buffer
+  readonly thenComma: Buffer
+  readonly commaThen: Buffer
+}
+
+/** The `type` of a part that holds text: in chat messages, and in the items of `/v1/responses`. */
+export type PartType = 'text' | 'input_text'
+
+/** A text to put beside what a message holds, as the bytes to splice: JSON-escaped, UTF-8, without quotes. */
 export interface PreparedText {
   /** The context alone. */
   readonly text: string
@@ -15,15 +25,20 @@ export interface PreparedText {
   /** The context and what separates it from the text behind it. */
   readonly prefix: string
   readonly prefixBytes: Buffer
-  /** A content part holding the context, for an array without a text part. */
-  readonly part: Buffer
-  readonly partThenComma: Buffer
-  /** Whether a whole string message that equals `text` is the injected one. */
-  readonly standsAlone: boolean
+  /** The context behind a text, after an empty line. */
+  readonly suffix: string
+  readonly suffixBytes: Buffer
+  /** For an array of parts without text. */
+  readonly parts: Readonly<Record<PartType, PreparedPart>>
 }
 
-export interface PreparedSystem extends PreparedText {
-  /** A whole system message. */
+export interface PreparedSystem {
+  /** In front of the leading system or developer message, and behind it. */
+  readonly before: PreparedText | null
+  readonly after: PreparedText | null
+  /** Both, where there is no such message. */
+  readonly alone: PreparedText
+  /** The message to make then. */
   readonly message: Buffer
   readonly messageThenComma: Buffer
 }
@@ -34,11 +49,26 @@ export interface PreparedPolicy {
   readonly hash: string
   readonly placements: readonly Placement[]
   readonly system: PreparedSystem | null
-  /** For the first user message. */
-  readonly user: PreparedText | null
+  readonly user: {
+    readonly first: PreparedText | null
+    readonly last: PreparedText | null
+    /** Where the first user message is the last one too. */
+    readonly both: PreparedText | null
+  }
+  /** In front of a prompt of `/v1/completions`, which has no roles. */
+  readonly prompt: PreparedText
 }
 
-const SEPARATORS: Record<Placement, string> = { 'user-prepend': ' ', 'user-newline': '\n', system: '\n\n' }
+const EMPTY_LINE = '\n\n'
+
+const SEPARATORS: Record<Placement, string> = {
+  'user-prepend': ' ',
+  'user-newline': '\n',
+  'last-user-prepend': ' ',
+  system: EMPTY_LINE,
+  'system-append': EMPTY_LINE,
+  developer: EMPTY_LINE,
+}
 
 /**
  * @returns the policy's bytes for a moment in time (milliseconds since the epoch). They are made once, or once a
@@ -66,40 +96,57 @@ export function preparePolicy(policy: Policy): (now: number) => PreparedPolicy {
 }
 
 function prepare(id: string, version: string, interventions: readonly Intervention[]): PreparedPolicy {
-  const system = interventions.filter(({ placement }) => placement === 'system')
-  const user = interventions.filter(({ placement }) => placement !== 'system')
+  const at = (...placements: Placement[]) =>
+    interventions.filter(({ placement }) => placements.includes(placement))
+  const first = at('user-prepend', 'user-newline')
+  const last = at('last-user-prepend')
   return {
     id,
     hash: version,
     placements: interventions.map(({ placement }) => placement),
-    system: system.length === 0 ? null : prepareSystem(system),
-    user: user.length === 0 ? null : prepareText(user, false),
+    system: prepareSystem(at('system', 'developer'), at('system-append')),
+    user: { first: prepareText(first), last: prepareText(last), both: prepareText([...first, ...last]) },
+    prompt: prepareText(interventions)!,
   }
 }
 
-function prepareSystem(interventions: readonly Intervention[]): PreparedSystem {
-  const prepared = prepareText(interventions, true)
-  const message = `{"role":"system","content":"${escapeJson(prepared.text)}"}`
-  return { ...prepared, message: Buffer.from(message), messageThenComma: Buffer.from(`${message},`) }
+function prepareSystem(before: Intervention[], after: Intervention[]): PreparedSystem | null {
+  const alone = prepareText([...before, ...after])
+  if (alone === null) return null
+  const role = before[0]?.placement === 'developer' ? 'developer' : 'system'
+  const message = `{"role":"${role}","content":"${escapeJson(alone.text)}"}`
+  return {
+    before: prepareText(before),
+    after: prepareText(after),
+    alone,
+    message: Buffer.from(message),
+    messageThenComma: Buffer.from(`${message},`),
+  }
 }
 
-function prepareText(interventions: readonly Intervention[], standsAlone: boolean): PreparedText {
+function prepareText(interventions: readonly Intervention[]): PreparedText | null {
+  if (interventions.length === 0) return null
   let prefix = ''
   let text = ''
   for (const intervention of interventions) {
     text = prefix + intervention.text
     prefix = text + SEPARATORS[intervention.placement]
   }
-  const part = `{"type":"text","text":"${escapeJson(text)}"}`
+  const suffix = EMPTY_LINE + text
   return {
     text,
     textBytes: Buffer.from(escapeJson(text)),
     prefix,
     prefixBytes: Buffer.from(escapeJson(prefix)),
-    part: Buffer.from(part),
-    partThenComma: Buffer.from(`${part},`),
-    standsAlone,
+    suffix,
+    suffixBytes: Buffer.from(escapeJson(suffix)),
+    parts: { text: preparePart('text', text), input_text: preparePart('input_text', text) },
   }
+}
+
+function preparePart(type: PartType, text: string): PreparedPart {
+  const part = `{"type":"${type}","text":"${escapeJson(text)}"}`
+  return { alone: Buffer.from(part), thenComma: Buffer.from(`${part},`), commaThen: Buffer.from(`,${part}`) }
 }
 
 function escapeJson(text: string): string {

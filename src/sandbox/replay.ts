@@ -7,9 +7,9 @@ import { readFile } from 'node:fs/promises'
 import { z } from 'zod'
 import { DATE_VARIABLE, type Policy } from '../domain/policy.ts'
 import { type ChatMessage, questionOf } from '../domain/sample.ts'
-import { planInjection, splice } from '../policy/inject.ts'
+import { decodeChat } from '../policy/chat.ts'
+import { splice } from '../policy/inject.ts'
 import { type PreparedPolicy, preparePolicy } from '../policy/prepare.ts'
-import { scanChat } from '../policy/scan.ts'
 import { readJudgePrompt, Unanswerable } from './judge.ts'
 
 export const REPLAY_MODEL = 'sandbox-replay'
@@ -221,7 +221,7 @@ function conversationOf(question: string, policy: PreparedPolicy | null): ChatMe
   let body = Buffer.from(
     JSON.stringify({ model: REPLAY_MODEL, messages: [{ role: 'user', content: question }] }),
   )
-  if (policy !== null) body = Buffer.from(splice(body, planInjection(body, scanChat(body), policy)))
+  if (policy !== null) body = Buffer.from(splice(body, decodeChat(body).plan(policy)))
   return (JSON.parse(body.toString('utf8')) as { messages: ChatMessage[] }).messages
 }
 

@@ -280,7 +280,7 @@ describe('problems, each with line and column', () => {
       '19:29: experiments.birds.arms.etymologist.weight: a number is expected here',
       'odd.yaml:2:43: rubrics[0].prompt: does not mention {answer}, so the judge would not see what it judges',
       'odd.yaml:3:26: rule.positive_if_all[0]: asks for rubric "q", which this check does not have',
-      'mine.yaml:3:33: policies[0].interventions[0].placement: is not one of user-prepend, user-newline, system',
+      'mine.yaml:3:33: policies[0].interventions[0].placement: is not one of user-prepend, user-newline, system, system-append, developer, last-user-prepend',
       'mine.yaml:3:46: policies[0].interventions[0].text: uses a template variable other than {{date}}, the only one there is',
       'mine.yaml:4:5: policies[1]: "interventions" is missing',
     ])

@@ -3,28 +3,35 @@ import { isDeepStrictEqual } from 'node:util'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { BallastError } from '../../src/domain/errors.ts'
-import type { Intervention } from '../../src/domain/policy.ts'
-import { planInjection, type Splice, splice } from '../../src/policy/inject.ts'
+import { type Intervention, Placement } from '../../src/domain/policy.ts'
+import { type Splice, splice } from '../../src/policy/inject.ts'
 import { preparePolicy } from '../../src/policy/prepare.ts'
-import { scanChat } from '../../src/policy/scan.ts'
-import { chatText as anyChatText, valueText } from '../support/json-text.ts'
+import type { SurfaceName } from '../../src/policy/surface.ts'
+import { SURFACES } from '../../src/policy/surfaces.ts'
+import { requestTexts, valueText } from '../support/json-text.ts'
 import { referenceInject } from '../support/reference-injection.ts'
 
-const RUNS = { numRuns: 2_000 }
+const RUNS = { numRuns: 1_500 }
+const surfaces = [...SURFACES.values()]
+const decodeOf = (name: SurfaceName) => surfaces.find((it) => it.name === name)!.decode
 
 const intervention: fc.Arbitrary<Intervention> = fc.record({
-  placement: fc.constantFrom('user-prepend' as const, 'user-newline' as const, 'system' as const),
+  placement: fc.constantFrom(...Placement.options),
   text: fc.oneof(
-    fc.constantFrom("I'm an etymologist.", 'Say "hi" \\ / 🦜', 'Date: 1850\nplace: é', 'a'),
+    fc.constantFrom("I'm an etymologist.", 'Say "hi" \\ / 🦜', 'Date: 1850\nplace: é', 'a', '\\', '"'),
     fc.string({ unit: 'grapheme', minLength: 1, maxLength: 20 }),
   ),
 })
 const policy = fc.array(intervention, { minLength: 1, maxLength: 3 })
 
-function inject(body: Buffer, interventions: Intervention[]): { result: Buffer; splices: Splice[] } | null {
+function inject(
+  surface: SurfaceName,
+  body: Buffer,
+  interventions: Intervention[],
+): { result: Buffer; splices: Splice[] } | null {
   const prepared = preparePolicy({ id: 'test/policy', interventions })(0)
   try {
-    const splices = planInjection(body, scanChat(body), prepared)
+    const splices = decodeOf(surface)(body).plan(prepared)
     return { splices, result: splice(body, splices) }
   } catch (error) {
     if (error instanceof BallastError && error.code === 'ballast_policy_not_applicable') return null
@@ -32,31 +39,32 @@ function inject(body: Buffer, interventions: Intervention[]): { result: Buffer; 
   }
 }
 
-/** A request whose model counts as text; the others are refused, see the scanner's tests. */
-const chatText = anyChatText.filter((text) => {
-  const { model } = JSON.parse(text) as { model?: unknown }
-  return model === undefined || typeof model === 'string'
-})
-
 const parse = (body: Buffer): unknown => JSON.parse(body.toString('utf8'))
 
-describe('injection into any chat request', () => {
+describe.each(surfaces.map(({ name }) => name))('injection into any request of %s', (surface) => {
+  /** A request whose model counts as text; the others are refused, see below. */
+  const requestText = requestTexts[surface].filter((text) => {
+    const { model } = JSON.parse(text) as { model?: unknown }
+    return model === undefined || typeof model === 'string'
+  })
+
   test('leaves every byte outside the inserted spans as it was', () => {
     fc.assert(
-      fc.property(chatText, policy, (text, interventions) => {
+      fc.property(requestText, policy, (text, interventions) => {
         const body = Buffer.from(text)
-        const injected = inject(body, interventions)
+        const injected = inject(surface, body, interventions)
         if (injected === null) return
         let from = 0
         let at = 0
-        for (const { at: offset, bytes } of injected.splices) {
+        for (const { at: offset, remove, bytes } of injected.splices) {
           const length = offset - from
           expect(injected.result.subarray(at, at + length).equals(body.subarray(from, offset))).toBe(true)
+          // Only `"instructions": null` is replaced.
+          expect(['', 'null']).toContain(body.toString('latin1', offset, offset + remove))
           at += length + bytes.length
-          from = offset
+          from = offset + remove
         }
         expect(injected.result.subarray(at).equals(body.subarray(from))).toBe(true)
-        expect(injected.splices.length).toBeLessThanOrEqual(2)
       }),
       RUNS,
     )
@@ -64,10 +72,10 @@ describe('injection into any chat request', () => {
 
   test('parsed, equals injecting into the parsed request', () => {
     fc.assert(
-      fc.property(chatText, policy, (text, interventions) => {
+      fc.property(requestText, policy, (text, interventions) => {
         const body = Buffer.from(text)
-        const expected = referenceInject(parse(body), interventions)
-        const injected = inject(body, interventions)
+        const expected = referenceInject(surface, parse(body), interventions)
+        const injected = inject(surface, body, interventions)
         if (expected === null) return injected === null
         return injected !== null && isDeepStrictEqual(parse(injected.result), expected)
       }),
@@ -75,32 +83,29 @@ describe('injection into any chat request', () => {
     )
   })
 
-  test('injects once, however often it is applied', () => {
+  test('injects once, however often it is applied and however it is spelt', () => {
     fc.assert(
-      fc.property(chatText, policy, (text, interventions) => {
-        const injected = inject(Buffer.from(text), interventions)
+      fc.property(requestText, policy, (text, interventions) => {
+        const injected = inject(surface, Buffer.from(text), interventions)
         if (injected === null) return
-        expect(inject(injected.result, interventions)?.splices).toEqual([])
+        expect(inject(surface, injected.result, interventions)?.splices).toEqual([])
         const respelled = Buffer.from(JSON.stringify(parse(injected.result)).replace(/[^ -~]/g, escapeUnit))
-        expect(inject(respelled, interventions)?.splices).toEqual([])
+        expect(inject(surface, respelled, interventions)?.splices).toEqual([])
       }),
       RUNS,
     )
   })
-})
 
-describe('the scanner', () => {
   test('reads model, stream and user as JSON.parse does', () => {
     fc.assert(
-      fc.property(chatText, (text) => {
-        const parsed = JSON.parse(text) as Record<string, unknown>
+      fc.property(requestText, (text) => {
         const body = Buffer.from(text)
-        const spots = scanChat(body)
-        const reparsed = parse(body) as Record<string, unknown>
-        expect(spots.model).toBe(Object.hasOwn(parsed, 'model') ? reparsed.model : null)
-        expect(spots.stream).toBe(parsed.stream === true)
-        expect(spots.user).toBe(
-          typeof reparsed.user === 'string' && Object.hasOwn(parsed, 'user') ? reparsed.user : null,
+        const decoded = decodeOf(surface)(body)
+        const parsed = parse(body) as Record<string, unknown>
+        expect(decoded.model).toBe(Object.hasOwn(parsed, 'model') ? parsed.model : null)
+        expect(decoded.stream).toBe(parsed.stream === true)
+        expect(decoded.user).toBe(
+          Object.hasOwn(parsed, 'user') && typeof parsed.user === 'string' ? parsed.user : null,
         )
       }),
       RUNS,
@@ -110,7 +115,7 @@ describe('the scanner', () => {
   test('refuses what is no JSON object with an error of its own and never crashes', () => {
     const damaged = fc
       .tuple(
-        fc.oneof(anyChatText, valueText),
+        fc.oneof(requestTexts[surface], valueText),
         fc.nat(),
         fc.constantFrom('', '"', '{', '}', ',', '\\', '0', ' ', '\0'),
       )
@@ -127,7 +132,7 @@ describe('the scanner', () => {
           valid = undefined
         }
         try {
-          scanChat(Buffer.from(text))
+          decodeOf(surface)(Buffer.from(text))
         } catch (error) {
           expect(error).toBeInstanceOf(BallastError)
           const acceptable = typeof valid === 'object' && valid !== null && !Array.isArray(valid)
@@ -138,7 +143,9 @@ describe('the scanner', () => {
       RUNS,
     )
   })
+})
 
+describe('the scanner', () => {
   test.each([
     ['deep nesting', '{"a":'.repeat(100_000)],
     ['deep arrays', `{"messages":${'['.repeat(100_000)}`],
@@ -153,7 +160,7 @@ describe('the scanner', () => {
     ['an array', '[]'],
     ['an escape that does not exist in a key', '{"mo\\xdel":1}'],
   ])('refuses %s', (_name, text) => {
-    expect(() => scanChat(Buffer.from(text))).toThrow(
+    expect(() => decodeOf('chat')(Buffer.from(text))).toThrow(
       expect.objectContaining({ code: 'ballast_malformed_body' }),
     )
   })

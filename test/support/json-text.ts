@@ -104,13 +104,13 @@ const member = (name: string, value: fc.Arbitrary<string>) =>
 const anyMember = fc.tuple(keyText, valueText) as fc.Arbitrary<[string, string]>
 
 const role = stringText(fc.constantFrom('user', 'user', 'user', 'system', 'developer', 'assistant', 'tool'))
-const typeText = stringText(fc.constantFrom('text', 'text', 'image_url'))
+const partType = stringText(fc.constantFrom('text', 'text', 'input_text', 'input_text', 'image_url'))
 const textPart = objectText(
   fc
     .tuple(
       fc.array(
         fc.oneof(
-          member('type', fc.oneof(typeText, typeText, valueText)),
+          member('type', fc.oneof(partType, partType, valueText)),
           member('text', fc.oneof(stringText(anyString), stringText(anyString), valueText)),
         ),
         { minLength: 1, maxLength: 4 },
@@ -132,9 +132,10 @@ const message = objectText(
     .tuple(
       fc.array(
         fc.oneof(
-          { weight: 3, arbitrary: member('role', role) },
-          { weight: 3, arbitrary: member('content', content) },
-          anyMember,
+          { weight: 6, arbitrary: member('role', role) },
+          { weight: 6, arbitrary: member('content', content) },
+          { weight: 1, arbitrary: member('type', stringText(fc.constantFrom('message', 'reasoning'))) },
+          { weight: 1, arbitrary: anyMember },
         ),
         { minLength: 1, maxLength: 5 },
       ),
@@ -144,21 +145,41 @@ const message = objectText(
 )
 const messages = arrayText(fc.array(fc.oneof({ weight: 6, arbitrary: message }, valueText), { maxLength: 5 }))
 
-/** The text of a chat request: usually with messages, sometimes twice, or elsewhere, or with none at all. */
-export const chatText: fc.Arbitrary<string> = objectText(
-  fc.array(
-    fc.oneof(
-      { weight: 4, arbitrary: member('messages', messages) },
-      { weight: 1, arbitrary: member('messages', valueText) },
-      { weight: 2, arbitrary: member('model', stringText(anyString)) },
-      { weight: 1, arbitrary: member('stream', fc.constantFrom('true', 'false', 'null', '1')) },
-      { weight: 1, arbitrary: member('user', fc.oneof(stringText(anyString), valueText)) },
-      {
-        weight: 2,
-        arbitrary: member('metadata', objectText(fc.array(member('messages', messages), { maxLength: 2 }))),
-      },
-      { weight: 2, arbitrary: anyMember },
-    ),
-    { maxLength: 7 },
-  ),
+const common = fc.oneof(
+  member('model', stringText(anyString)),
+  member('stream', fc.constantFrom('true', 'false', 'null', '1')),
+  member('user', fc.oneof(stringText(anyString), valueText)),
+  member('metadata', objectText(fc.array(member('messages', messages), { maxLength: 2 }))),
+  anyMember,
 )
+
+/** A request with some of these members, and others; they may be missing, stand twice, or elsewhere. */
+const requestText = (own: fc.Arbitrary<[string, string]>) =>
+  objectText(
+    fc.array(fc.oneof({ weight: 3, arbitrary: own }, { weight: 2, arbitrary: common }), { maxLength: 7 }),
+  )
+
+/** Texts of requests to each surface. */
+export const requestTexts = {
+  chat: requestText(
+    fc.oneof({ weight: 5, arbitrary: member('messages', messages) }, member('messages', valueText)),
+  ),
+  completions: requestText(
+    fc.oneof(
+      member('prompt', stringText(anyString)),
+      member('prompt', arrayText(fc.array(stringText(anyString), { maxLength: 3 }))),
+      member('prompt', valueText),
+    ),
+  ),
+  responses: requestText(
+    fc.oneof(
+      { weight: 4, arbitrary: member('input', messages) },
+      { weight: 2, arbitrary: member('input', stringText(anyString)) },
+      { weight: 1, arbitrary: member('input', valueText) },
+      { weight: 3, arbitrary: member('instructions', fc.oneof(stringText(anyString), fc.constant('null'))) },
+      { weight: 1, arbitrary: member('instructions', valueText) },
+      { weight: 1, arbitrary: member('previous_response_id', fc.constantFrom('"resp_1"', 'null')) },
+      { weight: 1, arbitrary: member('conversation', fc.constantFrom('{"id":"c"}', 'null')) },
+    ),
+  ),
+}

@@ -1,9 +1,9 @@
 /**
- * Finds, in the bytes of a chat request, the few places ballast needs: model, stream, user and where a context
- * could go. Called once per request by the pipeline's decode step; nothing is parsed that is not looked at.
+ * Reads JSON in place: the offsets of the few values ballast looks at, and everything else skipped. The surfaces
+ * (`chat.ts`, `responses.ts`, `completions.ts`) say what they look for; nothing is parsed that is not looked at.
  *
  * It holds the structure of the body to RFC 8259 and leaves the inside of strings (escapes, UTF-8) to the
- * upstream, except in keys and values that it reads. Of duplicate keys the last one counts, as in `JSON.parse`
+ * upstream, except in keys and values that are read. Of duplicate keys the last one counts, as in `JSON.parse`
  * and most other parsers.
  */
 import { BallastError } from '../domain/errors.ts'
@@ -12,34 +12,6 @@ import { BallastError } from '../domain/errors.ts'
 export interface TextSpot {
   readonly start: number
   readonly end: number
-}
-
-/** Where the text of a message is. */
-export interface MessageSpot {
-  readonly role: string | null
-  /** `string`: a JSON string; `parts`: an array of content parts; `none`: missing, null or anything else. */
-  readonly content: 'string' | 'parts' | 'none'
-  /** The string, or the text of the first text part; null when there is neither. */
-  readonly text: TextSpot | null
-  /** Offset after the `[` of content parts, 0 otherwise. */
-  readonly partsStart: number
-  readonly partsEmpty: boolean
-}
-
-export interface ChatSpots {
-  /** Null when the request names no model. */
-  readonly model: string | null
-  readonly stream: boolean
-  readonly user: string | null
-  /** Null when `messages` is missing or not an array. */
-  readonly messages: MessagesSpot | null
-}
-
-export interface MessagesSpot extends TextSpot {
-  /** `start` stands after the `[`, `end` at the `]`. */
-  readonly empty: boolean
-  readonly first: MessageSpot | null
-  readonly firstUser: MessageSpot | null
 }
 
 const QUOTE = 0x22
@@ -57,143 +29,60 @@ const NINE = 0x39
 const MAX_DEPTH = 512
 /** Strings longer than this are searched with `indexOf` rather than stepped through. */
 const STEP = 24
-/** No key that is looked at is longer, escapes of six bytes for each character included. */
-const LONGEST_KEY = 8 * 6
+/** No key that is looked at is longer (`previous_response_id`), escapes of six bytes for each character included. */
+const LONGEST_KEY = 20 * 6
 
-/**
- * @param body the request body, UTF-8.
- * @throws BallastError `ballast_malformed_body` when it is not a JSON object, with the offset of the fault.
- */
-export function scanChat(body: Buffer): ChatSpots {
-  return new Scanner(body).chat()
-}
-
-class Scanner {
+export class JsonScanner {
   private readonly body: Buffer
   private at = 0
   private depth = 0
   /** Whether the string read last may hold a backslash; taken for granted in long ones. */
   private escaped = false
 
+  /** @param body UTF-8. */
   constructor(body: Buffer) {
     this.body = body
   }
 
-  chat(): ChatSpots {
-    let model: string | null = null
-    let modelIsText = true
-    let stream = false
-    let user: string | null = null
-    let messages: MessagesSpot | null = null
+  /**
+   * Reads the whole body.
+   * @throws BallastError `ballast_malformed_body` when it is not one JSON object, with the offset of the fault.
+   */
+  document(member: (key: string) => void): void {
     this.space()
-    if (this.body[this.at] !== OPEN_BRACE) this.fail('a JSON object is expected here')
-    this.object((key) => {
-      switch (key) {
-        case 'model':
-          modelIsText = this.body[this.at] === QUOTE
-          if (modelIsText) model = this.text()
-          else this.value()
-          return
-        case 'stream': {
-          const start = this.at
-          this.value()
-          stream = this.at - start === 4 && this.body[start] === 0x74
-          return
-        }
-        case 'user':
-          user = null
-          if (this.body[this.at] === QUOTE) user = this.text()
-          else this.value()
-          return
-        case 'messages':
-          messages = null
-          if (this.body[this.at] === OPEN_BRACKET) messages = this.messages()
-          else this.value()
-          return
-        default:
-          this.value()
-      }
-    })
+    if (!this.atObject) this.fail('a JSON object is expected here')
+    this.object(member)
     this.space()
     if (this.at !== this.body.length) this.fail('something follows the JSON object')
-    if (!modelIsText) {
-      throw new BallastError('ballast_malformed_body', '"model" is not a string.', {
-        source: 'client',
-        param: 'model',
-      })
-    }
-    return { model, stream, user, messages }
   }
 
-  private messages(): MessagesSpot {
-    const start = this.at + 1
-    let first: MessageSpot | null = null
-    let firstUser: MessageSpot | null = null
-    let count = 0
-    this.array(() => {
-      const isFirst = count++ === 0
-      if (this.body[this.at] !== OPEN_BRACE) return this.value()
-      if (!isFirst && firstUser !== null) return this.value()
-      const message = this.message()
-      if (isFirst) first = message
-      if (firstUser === null && message.role === 'user') firstUser = message
-    })
-    return { start, end: this.at - 1, empty: count === 0, first, firstUser }
+  /** Offset of the value that comes next, or after the one that was read. */
+  get offset(): number {
+    return this.at
   }
 
-  private message(): MessageSpot {
-    let role: string | null = null
-    let content: MessageSpot['content'] = 'none'
-    let text: TextSpot | null = null
-    let partsStart = 0
-    let partsEmpty = true
-    this.object((key) => {
-      if (key === 'role') {
-        role = null
-        if (this.body[this.at] === QUOTE) role = this.text()
-        else this.value()
-      } else if (key === 'content') {
-        content = 'none'
-        text = null
-        const byte = this.body[this.at]
-        if (byte === QUOTE) {
-          content = 'string'
-          text = this.string()
-        } else if (byte === OPEN_BRACKET) {
-          content = 'parts'
-          partsStart = this.at + 1
-          partsEmpty = true
-          this.array(() => {
-            partsEmpty = false
-            if (text === null && this.body[this.at] === OPEN_BRACE) text = this.textPart()
-            else this.value()
-          })
-        } else this.value()
-      } else this.value()
-    })
-    return { role, content, text, partsStart, partsEmpty }
+  get atText(): boolean {
+    return this.body[this.at] === QUOTE
   }
 
-  /** @returns where the text is if the part is `{"type": "text", "text": "…"}`, else null. */
-  private textPart(): TextSpot | null {
-    let isText = false
-    let text: TextSpot | null = null
-    this.object((key) => {
-      if (key === 'type' && this.body[this.at] === QUOTE) isText = this.text() === 'text'
-      else if (key === 'text' && this.body[this.at] === QUOTE) text = this.string()
-      else {
-        if (key === 'type') isText = false
-        if (key === 'text') text = null
-        this.value()
-      }
-    })
-    return isText ? text : null
+  get atObject(): boolean {
+    return this.body[this.at] === OPEN_BRACE
   }
 
-  // --- JSON ---------------------------------------------------------------------------------------------
+  get atArray(): boolean {
+    return this.body[this.at] === OPEN_BRACKET
+  }
+
+  get atNull(): boolean {
+    return this.body[this.at] === 0x6e
+  }
+
+  get atTrue(): boolean {
+    return this.body[this.at] === 0x74
+  }
 
   /** Reads an object; `member` is called with `at` on each value and must read it. Long keys come as ''. */
-  private object(member: (key: string) => void): void {
+  object(member: (key: string) => void): void {
     this.enter()
     this.space()
     if (this.body[this.at] === CLOSE_BRACE) return this.leave()
@@ -216,7 +105,7 @@ class Scanner {
   }
 
   /** Reads an array; `element` is called with `at` on each value and must read it. */
-  private array(element: () => void): void {
+  array(element: () => void): void {
     this.enter()
     this.space()
     if (this.body[this.at] === CLOSE_BRACKET) return this.leave()
@@ -242,7 +131,7 @@ class Scanner {
   }
 
   /** Reads over any value. */
-  private value = (): void => {
+  readonly value = (): void => {
     const byte = this.body[this.at]
     if (byte === QUOTE) this.string()
     else if (byte === OPEN_BRACE) this.object(this.value)
@@ -282,7 +171,7 @@ class Scanner {
   }
 
   /** Reads over a string and says where it is. */
-  private string(): TextSpot {
+  string(): TextSpot {
     const { body } = this
     const start = ++this.at
     const stop = Math.min(start + STEP, body.length)
@@ -320,9 +209,16 @@ class Scanner {
   }
 
   /** Reads a string and its value. */
-  private text(): string {
+  text(): string {
     const { start, end } = this.string()
     return this.decode(start, end)
+  }
+
+  /** Reads a string and its value, or over any other value, which is null. */
+  textOrNull(): string | null {
+    if (this.atText) return this.text()
+    this.value()
+    return null
   }
 
   private decode(start: number, end: number): string {
