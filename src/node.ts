@@ -15,7 +15,6 @@ import { createAdmin } from './http/admin.ts'
 import { createAuthenticate } from './http/auth.ts'
 import { createDataPlane } from './http/data-plane.ts'
 import { JudgeWorker } from './judge/worker.ts'
-import type { PipelineUpstream } from './pipeline/pipeline.ts'
 import { Recorder } from './pipeline/record.ts'
 import { compilePlan, type Plan } from './policy/compile.ts'
 import { buildReport } from './stats/report.ts'
@@ -71,7 +70,15 @@ export async function startBallast(config: Config, log: Log): Promise<Ballast> {
 
   let draining = false
   const data = createDataPlane({
-    pipeline: { plan: () => plan, upstreams, recorder, metrics, log, expose: config.expose },
+    pipeline: {
+      plan: () => plan,
+      upstreams,
+      defaultUpstream: defaultUpstream(config),
+      recorder,
+      metrics,
+      log,
+      expose: config.expose,
+    },
     authenticate: createAuthenticate(Array.isArray(config.clients) ? config.clients : null),
     bodyLimit: config.limits.body,
     metrics,
@@ -92,7 +99,7 @@ export async function startBallast(config: Config, log: Log): Promise<Ballast> {
   const closeParts = async () => {
     await worker?.stop()
     await recorder.close()
-    await Promise.all([...upstreams.values()].map(({ upstream }) => upstream.close()))
+    await Promise.all([...upstreams.values()].map((upstream) => upstream.close()))
     await store.close()
   }
   let url: string
@@ -126,15 +133,18 @@ export async function startBallast(config: Config, log: Log): Promise<Ballast> {
   }
 }
 
-function createUpstreams(config: Config, metrics: PrometheusMetrics): Map<string, PipelineUpstream> {
+function createUpstreams(config: Config, metrics: PrometheusMetrics): Map<string, Upstream> {
   return new Map(
-    Object.entries(config.upstreams).map(([name, { base_url: baseUrl, api_key: key, timeout }]) => {
-      const passCredentials = key === 'passthrough'
-      const apiKey = passCredentials ? null : (key ?? null)
-      const upstream: Upstream = createUndiciUpstream({ name, baseUrl, apiKey, timeout, metrics })
-      return [name, { upstream, passCredentials }]
-    }),
+    Object.entries(config.upstreams).map(([name, { base_url: baseUrl, api_key: key, timeout }]) => [
+      name,
+      createUndiciUpstream({ name, baseUrl, apiKey: key ?? null, timeout, metrics }),
+    ]),
   )
+}
+
+/** Where requests go that no route decides: as configured, else where the route for every model leads. */
+function defaultUpstream({ passthrough, routes, upstreams }: Config): string {
+  return passthrough ?? routes.find(({ model }) => model === '*')?.upstream ?? Object.keys(upstreams)[0]!
 }
 
 function createWorker(

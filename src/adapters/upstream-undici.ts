@@ -2,6 +2,7 @@
  * The `Upstream` port on undici: a keep-alive pool to one base URL, driven by `dispatch`, so that an answer passes
  * without Web streams or promises. Composed by `node.ts`.
  */
+import type { Readable } from 'node:stream'
 import { type Dispatcher, Pool } from 'undici'
 import { BallastError } from '../domain/errors.ts'
 import type {
@@ -18,7 +19,7 @@ export interface UndiciUpstreamOptions {
   readonly name: string
   /** Without a slash at the end. */
   readonly baseUrl: string
-  /** Sent as `authorization: Bearer …`; null sends none of its own. */
+  /** Sent as `authorization: Bearer …`; `passthrough` sends the client's own credentials, null none. */
   readonly apiKey: string | null
   /** Milliseconds. */
   readonly timeout: { readonly connect: number; readonly headers: number; readonly idle: number }
@@ -28,6 +29,7 @@ export interface UndiciUpstreamOptions {
 export function createUndiciUpstream(options: UndiciUpstreamOptions): Upstream {
   const { origin, pathname } = new URL(options.baseUrl)
   const basePath = pathname.replace(/\/+$/, '')
+  const passthrough = options.apiKey === 'passthrough'
   const ownHeaders = options.apiKey === null ? [] : ['authorization', `Bearer ${options.apiKey}`]
   const pool = new Pool(origin, {
     // No limit: a pool smaller than the number of live streams makes new ones wait for old ones.
@@ -39,15 +41,19 @@ export function createUndiciUpstream(options: UndiciUpstreamOptions): Upstream {
     bodyTimeout: options.timeout.idle,
   })
   return {
-    send({ method, path, headers, body }: UpstreamRequest, handler: UpstreamHandler): UpstreamCall {
+    send(
+      { method, path, headers, credentials, body }: UpstreamRequest,
+      handler: UpstreamHandler,
+    ): UpstreamCall {
       const call = new Call(options, handler)
       try {
         pool.dispatch(
           {
             method: method as Dispatcher.HttpMethod,
             path: basePath + path,
-            headers: ownHeaders.length === 0 ? (headers as string[]) : [...headers, ...ownHeaders],
-            body,
+            headers: [...headers, ...(passthrough ? credentials : ownHeaders)],
+            // Its types leave out the async iterables that it takes.
+            body: body as Uint8Array | Readable | null,
           },
           call,
         )

@@ -99,6 +99,7 @@ export function checkReferences(
     judged ||= Number(experiment.sample) > 0 || Object.values(rates).some((rate) => Number(rate) > 0)
   }
 
+  refer(['passthrough'], raw.passthrough, Object.keys(upstreams), 'upstream')
   const judge = mapping(raw.judge)
   refer(['judge', 'upstream'], judge.upstream, Object.keys(upstreams), 'upstream')
   if (judged && raw.judge === undefined)

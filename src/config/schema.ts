@@ -123,6 +123,8 @@ export const ConfigFile = z.strictObject({
   expose: z.boolean().default(false),
   limits: z.strictObject({ body: Size.default(64 * 1024 * 1024) }).prefault({}),
   upstreams: z.record(ExperimentName, Upstream),
+  /** The upstream of requests that no route decides; default that of the route for `*`, else the first one. */
+  passthrough: z.string().optional(),
   routes: z.array(Route).min(1, 'is empty: then no request could be served'),
   experiments: z.record(ExperimentName, Experiment).default({}),
   judge: Judge.optional(),

@@ -11,13 +11,13 @@ export const ERROR_CODES = [
   'ballast_unknown_key',
   'ballast_no_route',
   'ballast_unknown_path',
-  'ballast_method_not_allowed',
   'ballast_body_too_large',
   'ballast_policy_not_applicable',
   'ballast_upstream_failed',
   'ballast_upstream_timeout',
   'ballast_draining',
   'ballast_internal',
+  'ballast_upgrade_unsupported',
 ] as const
 
 /** What went wrong; stable, and the `code` that clients see. Described in `docs/errors.md`. */

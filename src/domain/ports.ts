@@ -16,8 +16,13 @@ export interface UpstreamRequest {
   /** Path below the upstream's base URL, query included: `/chat/completions?x=1`. */
   readonly path: string
   readonly headers: RawHeaders
-  readonly body: Uint8Array
+  /** The client's own authorization; sent only by an upstream with `api_key: passthrough`. */
+  readonly credentials: RawHeaders
+  readonly body: UpstreamBody
 }
+
+/** Whole, as a stream that can be sent once, or none. */
+export type UpstreamBody = Uint8Array | AsyncIterable<Uint8Array> | null
 
 /** Hears of the answer, in this order: one `onHead`, any number of `onData`, one `onEnd`; or at any time one `onError`. */
 export interface UpstreamHandler {

@@ -1,20 +1,16 @@
 /**
- * The data plane on Node: `node:http` collects a request, the pipeline answers it. Composed by `node.ts`. The Web's
+ * The data plane on Node: `node:http` reads a request, the pipeline answers it. Composed by `node.ts`. The Web's
  * Request and Response would cost more here than all the rest (see `docs/decisions/`).
  */
 import { randomUUID } from 'node:crypto'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { performance } from 'node:perf_hooks'
 import { BallastError, toBallastError } from '../domain/errors.ts'
-import type { Log, Metrics } from '../domain/ports.ts'
+import type { Log, Metrics, UpstreamBody } from '../domain/ports.ts'
 import type { ClientRequest, ClientResponse } from '../pipeline/context.ts'
-import {
-  CLIENT_CLOSED_REQUEST,
-  type Exchange,
-  type PipelineDeps,
-  serve,
-  UNROUTED,
-} from '../pipeline/pipeline.ts'
+import { passThrough } from '../pipeline/passthrough.ts'
+import { type PipelineDeps, serve } from '../pipeline/pipeline.ts'
+import { CLIENT_CLOSED_REQUEST, type Relay, UNROUTED } from '../pipeline/relay.ts'
 import { SURFACES, type Surface } from '../policy/surfaces.ts'
 import type { Authenticate } from './auth.ts'
 import { errorResponse } from './errors.ts'
@@ -22,7 +18,7 @@ import { errorResponse } from './errors.ts'
 export interface DataPlaneDeps {
   readonly pipeline: PipelineDeps
   readonly authenticate: Authenticate
-  /** Largest request body, in bytes. */
+  /** Largest body of a request that is read whole, in bytes. */
   readonly bodyLimit: number
   readonly metrics: Metrics
   readonly log: Log
@@ -30,8 +26,32 @@ export interface DataPlaneDeps {
   readonly draining: () => boolean
 }
 
+const BASE = '/v1'
+
 export function createDataPlane(deps: DataPlaneDeps): Server {
-  return createServer((incoming, outgoing) => new Connection(deps, incoming, outgoing).begin())
+  const server = createServer((incoming, outgoing) => new Connection(deps, incoming, outgoing).begin())
+  // Without a listener an upgrade would end without a word.
+  server.on('upgrade', (_request, socket) => {
+    const { status, body } = errorResponse(
+      new BallastError(
+        'ballast_upgrade_unsupported',
+        'ballast does not relay WebSockets; connect to the provider.',
+        {
+          source: 'client',
+        },
+      ),
+    )
+    const head = [
+      `HTTP/1.1 ${status} Not Implemented`,
+      'content-type: application/json',
+      `content-length: ${Buffer.byteLength(body)}`,
+      'connection: close',
+    ]
+    socket.on('error', () => {})
+    socket.end(`${head.join('\r\n')}\r\n\r\n${body}`)
+    deps.metrics.requestFinished(UNROUTED, status, 0)
+  })
+  return server
 }
 
 /** One request on its way in and its answer on the way out. */
@@ -45,8 +65,7 @@ class Connection implements ClientResponse {
   private readonly chunks: Buffer[] = []
   private size = 0
   private client: string | null = null
-  private surface: Surface | undefined
-  private exchange: Exchange | null = null
+  private relay: Relay | null = null
   /** Answered before the pipeline had it; the rest of the body is not looked at. */
   private refused = false
 
@@ -63,39 +82,71 @@ class Connection implements ClientResponse {
     this.outgoing.on('error', () => {})
     try {
       this.admit()
+      const surface = this.surface()
+      if (surface !== undefined) {
+        this.requireReadable()
+        this.collect((body) => serve(this.deps.pipeline, surface, this.request(body), this))
+      } else if (this.namesModel()) {
+        this.collect((body) => passThrough(this.deps.pipeline, this.request(body), this))
+      } else {
+        const body: UpstreamBody = this.hasBody() ? this.incoming : null
+        this.relay = passThrough(this.deps.pipeline, this.request(body), this)
+      }
     } catch (thrown) {
       this.refuse(toBallastError(thrown))
-      return
     }
-    this.incoming.on('data', (chunk: Buffer) => this.collect(chunk))
-    this.incoming.on('end', () => this.run())
   }
 
   private admit(): void {
-    const { method, url = '', headers } = this.incoming
     if (this.deps.draining()) {
       throw new BallastError('ballast_draining', 'ballast is shutting down; send the request again.', {
         source: 'internal',
         retryable: true,
       })
     }
-    this.client = this.deps.authenticate(headers.authorization ?? null)
-    const path = url.split('?', 1)[0]!
-    this.surface = path.startsWith('/v1/') ? SURFACES.get(path.slice('/v1'.length)) : undefined
-    if (this.surface === undefined) {
-      const served = [...SURFACES.keys()].map((it) => `POST /v1${it}`).join(', ')
-      throw new BallastError('ballast_unknown_path', `This path is not served; there is ${served}.`, {
-        source: 'client',
-      })
+    this.client = this.deps.authenticate(this.incoming.headers.authorization ?? null)
+    const path = this.path()
+    // A path that would be resolved to another one could leave the upstream's base URL.
+    const plain =
+      path.startsWith(`${BASE}/`) &&
+      !/\/\.{1,2}(\/|$)|\\/.test(path.replace(/%2e/gi, '.').replace(/%2f/gi, '/'))
+    if (!plain) {
+      throw new BallastError(
+        'ballast_unknown_path',
+        `This path is not served; all that is stands below ${BASE}/.`,
+        {
+          source: 'client',
+        },
+      )
     }
-    if (method !== 'POST') {
-      throw new BallastError('ballast_method_not_allowed', `${path} takes POST, not ${method}.`, {
-        source: 'client',
-      })
-    }
-    if (Number(headers['content-length'] ?? 0) > this.deps.bodyLimit) this.tooLarge()
-    const encoding = headers['content-encoding'] ?? 'identity'
-    if (encoding !== 'identity') {
+  }
+
+  private path(): string {
+    return this.incoming.url!.split('?', 1)[0]!
+  }
+
+  private surface(): Surface | undefined {
+    return this.incoming.method === 'POST' ? SURFACES.get(this.path().slice(BASE.length)) : undefined
+  }
+
+  private hasBody(): boolean {
+    const { headers } = this.incoming
+    return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0
+  }
+
+  /** Whether the body is JSON of a known length that can be read whole for its model. */
+  private namesModel(): boolean {
+    const { headers } = this.incoming
+    const length = Number(headers['content-length'] ?? 0)
+    const json =
+      /^application\/json\b/i.test(headers['content-type'] ?? '') && !('content-encoding' in headers)
+    return json && length > 0 && length <= this.deps.bodyLimit
+  }
+
+  private requireReadable(): void {
+    const { headers } = this.incoming
+    if (Number(headers['content-length'] ?? 0) > this.deps.bodyLimit) throw this.tooLarge()
+    if ((headers['content-encoding'] ?? 'identity') !== 'identity') {
       throw new BallastError(
         'ballast_malformed_body',
         'Compressed request bodies are not read; send it as it is.',
@@ -106,40 +157,37 @@ class Connection implements ClientResponse {
     }
   }
 
-  private tooLarge(): never {
+  private tooLarge(): BallastError {
     const message = `The request body is larger than the ${this.deps.bodyLimit} bytes that are allowed (limits.body).`
-    throw new BallastError('ballast_body_too_large', message, { source: 'client' })
+    return new BallastError('ballast_body_too_large', message, { source: 'client' })
   }
 
-  private collect(chunk: Buffer): void {
-    if (this.refused) return
-    this.size += chunk.length
-    if (this.size <= this.deps.bodyLimit) {
-      this.chunks.push(chunk)
-      return
-    }
-    try {
-      this.tooLarge()
-    } catch (thrown) {
-      this.refuse(toBallastError(thrown))
-    }
+  /** Reads the body whole and hands it on. */
+  private collect(run: (body: Buffer) => Relay): void {
+    this.incoming.on('data', (chunk: Buffer) => {
+      if (this.refused) return
+      this.size += chunk.length
+      if (this.size <= this.deps.bodyLimit) this.chunks.push(chunk)
+      else this.refuse(this.tooLarge())
+    })
+    this.incoming.on('end', () => {
+      if (this.refused) return
+      this.relay = run(this.chunks.length === 1 ? this.chunks[0]! : Buffer.concat(this.chunks, this.size))
+    })
   }
 
-  private run(): void {
-    if (this.refused) return
-    const request: ClientRequest = {
+  private request<B>(body: B): ClientRequest<B> {
+    return {
       id: this.id,
-      surface: this.surface!,
-      method: 'POST',
-      path: this.incoming.url!.slice('/v1'.length),
+      method: this.incoming.method!,
+      path: this.incoming.url!.slice(BASE.length),
       headers: this.incoming.rawHeaders,
-      body: this.chunks.length === 1 ? this.chunks[0]! : Buffer.concat(this.chunks, this.size),
+      body,
       client: this.client,
       receivedAt: this.receivedAt,
       startedAt: this.startedAt,
       bodyReadAt: performance.now(),
     }
-    this.exchange = serve(this.deps.pipeline, request, this)
   }
 
   /** Answers a request that the pipeline never sees. */
@@ -156,7 +204,7 @@ class Connection implements ClientResponse {
   }
 
   private closed(): void {
-    if (this.exchange !== null) this.exchange.clientGone()
+    if (this.relay !== null) this.relay.clientGone()
     else if (!this.refused) this.count(CLIENT_CLOSED_REQUEST)
   }
 

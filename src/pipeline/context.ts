@@ -1,22 +1,21 @@
 /** What a request brings into the pipeline and what the pipeline writes to. Implemented by `http/` for each runtime. */
 import type { BallastError } from '../domain/errors.ts'
 import type { RawHeaders } from '../domain/ports.ts'
-import type { Surface } from '../policy/surfaces.ts'
 
-export interface ClientRequest {
+/** `B`: whether its body was read whole or comes as a stream. */
+export interface ClientRequest<B> {
   /** Sent back as `x-ballast-request-id`; sampling is decided by it. */
   readonly id: string
-  readonly surface: Surface
   readonly method: string
   /** Below `/v1`, query included: `/chat/completions`. */
   readonly path: string
   readonly headers: RawHeaders
-  readonly body: Buffer
+  readonly body: B
   /** Name of the authenticated client; null where the configuration names none. */
   readonly client: string | null
   /** Milliseconds since the epoch. */
   readonly receivedAt: number
-  /** The same moment and the moment the body was read, on the monotonic clock of `performance.now()`. */
+  /** The same moment and the moment the request was read (with a stream: its head), on the monotonic clock of `performance.now()`. */
   readonly startedAt: number
   readonly bodyReadAt: number
 }

@@ -25,14 +25,24 @@ const REQUEST_STOPS = new Set([
   'x-ballast-session',
 ])
 
-/** Credentials of the client, forwarded only with `api_key: passthrough`. */
+/** Sent on only with `api_key: passthrough`. */
 const CREDENTIALS = new Set(['authorization', 'api-key', 'x-api-key'])
 
 const RESPONSE_STOPS = new Set(HOP_BY_HOP)
 
-/** @param passCredentials whether the client's authorization is the upstream's. */
-export function requestHeaders(headers: RawHeaders, passCredentials: boolean): string[] {
-  return filter(headers, (name) => !REQUEST_STOPS.has(name) && (passCredentials || !CREDENTIALS.has(name)))
+/** The client's headers for the upstream, without its credentials. */
+export function requestHeaders(headers: RawHeaders): string[] {
+  return filter(headers, (name) => !REQUEST_STOPS.has(name) && !CREDENTIALS.has(name))
+}
+
+/** What the client authorizes itself with. */
+export function credentials(headers: RawHeaders): string[] {
+  return filter(headers, (name) => CREDENTIALS.has(name))
+}
+
+/** The length of a body that is streamed on. */
+export function bodyHeaders(headers: RawHeaders): string[] {
+  return filter(headers, (name) => name === 'content-length')
 }
 
 /** The upstream's headers without those of the connection, and without another ballast's. */

@@ -1,68 +1,57 @@
 /**
  * A request's path (SPEC section 3): decode -> route -> assign -> inject -> forward -> relay -> record. An `Exchange`
- * is the context of one request; its methods are the steps, in this order. `docs/life-of-a-request.md` draws it.
+ * is the context of one request; its methods are the steps, in this order. Relay and record, which pass-through
+ * requests share, are in `relay.ts`. `docs/life-of-a-request.md` draws it.
  *
  * Called by the data planes of `http/`. It never awaits: the upstream's events drive it.
  */
 import { performance } from 'node:perf_hooks'
 import { BallastError, toBallastError } from '../domain/errors.ts'
 import type { Unit, UnitSource } from '../domain/experiment.ts'
-import type {
-  Log,
-  Metrics,
-  RawHeaders,
-  RequestLabels,
-  Upstream,
-  UpstreamCall,
-  UpstreamHandler,
-} from '../domain/ports.ts'
+import type { Upstream } from '../domain/ports.ts'
 import { assignArm, isSampled } from '../policy/assign.ts'
 import type { CompiledArm, CompiledRoute, Plan } from '../policy/compile.ts'
 import { splice } from '../policy/inject.ts'
 import type { PreparedPolicy } from '../policy/prepare.ts'
 import type { DecodedRequest } from '../policy/surface.ts'
+import type { Surface } from '../policy/surfaces.ts'
 import type { ClientRequest, ClientResponse } from './context.ts'
-import { findHeader, requestHeaders, responseHeaders } from './headers.ts'
+import { credentials, findHeader, requestHeaders } from './headers.ts'
 import type { Recorder } from './record.ts'
+import { CLIENT_CLOSED_REQUEST, Relay, type RelayDeps } from './relay.ts'
 import { Tap } from './tap.ts'
 
-export interface PipelineDeps {
+export interface PipelineDeps extends RelayDeps {
   /** The plan in force; read once per request, so that a request runs through one whole configuration. */
   readonly plan: () => Plan
-  readonly upstreams: ReadonlyMap<string, PipelineUpstream>
+  readonly upstreams: ReadonlyMap<string, Upstream>
+  /** Name of the upstream for requests that no route decides. */
+  readonly defaultUpstream: string
   readonly recorder: Recorder
-  readonly metrics: Metrics
-  readonly log: Log
   /** Whether answers name experiment, arm and policy. */
   readonly expose: boolean
 }
 
-export interface PipelineUpstream {
-  readonly upstream: Upstream
-  /** Whether the client's own credentials are sent on (`api_key: passthrough`). */
-  readonly passCredentials: boolean
-}
-
-/** Labels of requests that no route took. */
-export const UNROUTED: RequestLabels = { route: 'other', experiment: '', arm: '' }
-
-/** The status counted for a client that left before it was answered; no such status is sent. */
-export const CLIENT_CLOSED_REQUEST = 499
-
 /**
- * Runs one request. Whatever happens, `response` is answered or broken off and the request is recorded once.
+ * Runs one request of an injected surface. Whatever happens, `response` is answered or broken off and the request is
+ * recorded once.
  * @returns the exchange, to be told when the client leaves.
  */
-export function serve(deps: PipelineDeps, request: ClientRequest, response: ClientResponse): Exchange {
-  const exchange = new Exchange(deps, request, response)
+export function serve(
+  deps: PipelineDeps,
+  surface: Surface,
+  request: ClientRequest<Buffer>,
+  response: ClientResponse,
+): Relay {
+  const exchange = new Exchange(deps, surface, request, response)
   exchange.run()
   return exchange
 }
 
-export class Exchange implements UpstreamHandler {
+class Exchange extends Relay {
   private readonly deps: PipelineDeps
-  private readonly request: ClientRequest
-  private readonly response: ClientResponse
+  private readonly surface: Surface
+  private readonly given: ClientRequest<Buffer>
 
   private decoded: DecodedRequest | null = null
   private matched: CompiledRoute | null = null
@@ -71,19 +60,18 @@ export class Exchange implements UpstreamHandler {
   private unitHash = ''
   private policy: PreparedPolicy | null = null
   private body: Buffer
-  private labels: RequestLabels = UNROUTED
   private tap: Tap | null = null
-  private call: UpstreamCall | null = null
-  /** The status that reached the client; 0 before. */
-  private status = 0
-  private answerHeaders: RawHeaders = []
-  private firstByteSeen = false
-  private done = false
 
-  constructor(deps: PipelineDeps, request: ClientRequest, response: ClientResponse) {
+  constructor(
+    deps: PipelineDeps,
+    surface: Surface,
+    request: ClientRequest<Buffer>,
+    response: ClientResponse,
+  ) {
+    super(deps, request, response)
     this.deps = deps
-    this.request = request
-    this.response = response
+    this.surface = surface
+    this.given = request
     this.body = request.body
   }
 
@@ -101,7 +89,7 @@ export class Exchange implements UpstreamHandler {
 
   /** Finds model, user and the places for a context in the body. */
   private decode(): void {
-    this.decoded = this.request.surface.decode(this.request.body)
+    this.decoded = this.surface.decode(this.given.body)
   }
 
   /** The first route whose pattern the model matches. */
@@ -131,112 +119,67 @@ export class Exchange implements UpstreamHandler {
       const value = this.unitFrom(source)
       if (value !== null) return { source, value }
     }
-    return { source: 'request', value: this.request.id }
+    return { source: 'request', value: this.given.id }
   }
 
   private unitFrom(source: UnitSource): string | null {
     switch (source) {
       case 'header':
-        return findHeader(this.request.headers, 'x-ballast-unit')
+        return findHeader(this.given.headers, 'x-ballast-unit')
       case 'session':
-        return findHeader(this.request.headers, 'x-ballast-session')
+        return findHeader(this.given.headers, 'x-ballast-session')
       case 'user':
         return this.decoded!.user || null
       case 'client':
-        return this.request.client
+        return this.given.client
     }
   }
 
   /** Splices the arm's context into the body. */
   private inject(): void {
-    const { body, receivedAt } = this.request
-    this.policy = this.arm!.policy?.(receivedAt) ?? null
+    this.policy = this.arm!.policy?.(this.given.receivedAt) ?? null
     if (this.policy === null) return
-    this.body = splice(body, this.decoded!.plan(this.policy))
+    this.body = splice(this.given.body, this.decoded!.plan(this.policy))
     for (const placement of this.policy.placements) this.deps.metrics.injection(this.policy.id, placement)
   }
 
   /** Sends the request on, and opens the tap if the exchange is drawn for judging. */
   private forward(): void {
-    const { experiment, upstream: name } = this.matched!
-    const { upstream, passCredentials } = this.deps.upstreams.get(name)!
-    const { id, method, path, headers, bodyReadAt } = this.request
+    const { experiment, upstream } = this.matched!
+    const { id, method, path, headers, bodyReadAt } = this.given
     if (experiment.name !== '') {
       this.deps.recorder.expose(experiment.name, this.arm!.name, this.unit.source, this.unitHash)
     }
     if (experiment.check !== null && isSampled(experiment.check.id, id, this.arm!.sampleRate))
       this.tap = new Tap()
     this.deps.metrics.proxyOverhead(this.matched!.name, performance.now() - bodyReadAt)
-    const request = { method, path, headers: requestHeaders(headers, passCredentials), body: this.body }
-    const call = upstream.send(request, this)
-    // A send that fails at once has recorded the exchange already.
-    if (!this.done) this.call = call
-    this.response.onDrain(() => call.resume())
+    this.send(this.deps.upstreams.get(upstream)!, {
+      method,
+      path,
+      headers: requestHeaders(headers),
+      credentials: credentials(headers),
+      body: this.body,
+    })
   }
 
-  // --- relay: the upstream's answer, as it comes --------------------------------------------------------------
-
-  onHead(status: number, statusText: string, headers: RawHeaders): void {
-    this.answerHeaders = headers
-    const passed = responseHeaders(headers)
-    this.addOwnHeaders(passed)
-    this.response.head(status, statusText, passed, this.decoded!.stream)
-    this.status = status
+  protected override get streaming(): boolean {
+    return this.decoded!.stream
   }
 
-  onData(chunk: Uint8Array): void {
-    if (!this.firstByteSeen) this.seeFirstByte()
-    if (this.tap !== null) this.tap.push(chunk)
-    if (!this.response.write(chunk)) this.call?.pause()
-  }
-
-  onEnd(): void {
-    if (this.done) return
-    this.response.end()
-    this.record(this.status, true)
-  }
-
-  /** The upstream failed, or a step above did. Before the head the client is told; after it the answer breaks off. */
-  onError(error: BallastError): void {
-    if (this.done) return
-    if (error.source === 'internal')
-      this.deps.log.error({ err: error.cause, request: this.request.id }, error.message)
-    else this.deps.log.debug({ err: error, request: this.request.id }, 'a request failed')
-    if (this.status === 0) {
-      const headers: string[] = []
-      this.addOwnHeaders(headers)
-      this.record(this.response.fail(error, headers), false)
-    } else {
-      this.response.destroy()
-      this.record(this.status, false)
-    }
-  }
-
-  /** The client left: the upstream call is cancelled at once. */
-  clientGone(): void {
-    if (this.done) return
-    this.call?.abort()
-    this.record(CLIENT_CLOSED_REQUEST, false)
-  }
-
-  private seeFirstByte(): void {
-    this.firstByteSeen = true
-    this.deps.metrics.firstByte(this.labels, performance.now() - this.request.startedAt)
-  }
-
-  private addOwnHeaders(headers: string[]): void {
-    headers.push('x-ballast-request-id', this.request.id)
-    if (!this.deps.expose || this.arm === null || this.labels.experiment === '') return
+  protected override ownHeaders(): string[] {
+    const headers = super.ownHeaders()
+    if (!this.deps.expose || this.arm === null || this.labels.experiment === '') return headers
     headers.push('x-ballast-experiment', this.labels.experiment, 'x-ballast-arm', this.arm.name)
     if (this.arm.policyId !== null) headers.push('x-ballast-policy', this.arm.policyId)
+    return headers
   }
 
-  // --- record: on every exit, once ------------------------------------------------------------------------------
+  protected override tapChunk(chunk: Uint8Array): void {
+    if (this.tap !== null) this.tap.push(chunk)
+  }
 
-  /** @param whole whether the answer came to its end. */
-  private record(code: number, whole: boolean): void {
-    this.done = true
-    this.deps.metrics.requestFinished(this.labels, code, performance.now() - this.request.startedAt)
+  /** Hands a sampled exchange on to be stored, or says why it cannot be judged. */
+  protected override finished(code: number, whole: boolean): void {
     if (this.tap === null) return
     const { experiment, arm } = this.labels
     if (code === CLIENT_CLOSED_REQUEST) this.deps.recorder.lose(experiment, arm, 'incomplete')
@@ -253,7 +196,7 @@ export class Exchange implements UpstreamHandler {
     const contentType = findHeader(this.answerHeaders, 'content-type') ?? ''
     this.deps.recorder.keep({
       sample: {
-        id: this.request.id,
+        id: this.given.id,
         experiment: experiment.name,
         arm: arm.name,
         policy: arm.policyId,
@@ -263,9 +206,9 @@ export class Exchange implements UpstreamHandler {
         probability: arm.sampleRate,
         model: this.decoded!.model ?? '',
         unit: this.unitHash,
-        requestedAt: this.request.receivedAt,
+        requestedAt: this.given.receivedAt,
       },
-      surface: this.request.surface.name,
+      surface: this.surface.name,
       decoded: this.decoded!,
       tap,
       encoding: findHeader(this.answerHeaders, 'content-encoding'),

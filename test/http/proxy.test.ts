@@ -245,12 +245,38 @@ describe('errors of its own, in the shape of OpenAI', () => {
     expect(metricValue(await ballast.metrics(), 'ballast_requests_total', { code: String(status) })).toBe(1)
   })
 
-  test('404 for a path that is not served and 405 for a method', async () => {
-    const { ballast } = await start()
-    const unknown = await fetch(`${ballast.url}/nothing`)
-    expect([unknown.status, (await error(unknown)).error.code]).toEqual([404, 'ballast_unknown_path'])
-    const method = await fetch(`${ballast.url}/chat/completions`)
-    expect([method.status, (await error(method)).error.code]).toEqual([405, 'ballast_method_not_allowed'])
+  test('404 for a path that is not below /v1, or would leave it', async () => {
+    const { ballast, upstream } = await start()
+    const { port } = new URL(ballast.url)
+    const paths = [
+      '/',
+      '/v2/models',
+      '/v1',
+      '//v1/models',
+      '/v1/../admin',
+      '/v1/%2e%2e/admin',
+      '/v1/a/..',
+      '/v1/..%2fadmin',
+      '/v1/..\\admin',
+      'http://example.org/v1/models',
+    ]
+    for (const path of paths) {
+      const answer = await new Promise<{ status: number | undefined; body: string }>((resolve) => {
+        httpRequest({ port, path }, (response) => {
+          let body = ''
+          response.on('data', (chunk) => {
+            body += chunk
+          })
+          response.on('end', () => resolve({ status: response.statusCode, body }))
+        }).end()
+      })
+      expect([path, answer.status, JSON.parse(answer.body).error.code]).toEqual([
+        path,
+        404,
+        'ballast_unknown_path',
+      ])
+    }
+    expect(upstream.requests).toHaveLength(0)
   })
 
   test('413 for a body beyond the limit, announced or not', async () => {
