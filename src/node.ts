@@ -15,7 +15,9 @@ import { createAdmin } from './http/admin.ts'
 import { createAuthenticate } from './http/auth.ts'
 import { createDataPlane } from './http/data-plane.ts'
 import { JudgeWorker } from './judge/worker.ts'
+import { Breaker } from './pipeline/breaker.ts'
 import { Recorder } from './pipeline/record.ts'
+import { type Target, withRetries } from './pipeline/retry.ts'
 import { compilePlan, type Plan } from './policy/compile.ts'
 import { buildReport } from './stats/report.ts'
 
@@ -72,7 +74,7 @@ export async function startBallast(config: Config, log: Log): Promise<Ballast> {
   const data = createDataPlane({
     pipeline: {
       plan: () => plan,
-      upstreams,
+      upstreams: upstreams.byName,
       defaultUpstream: defaultUpstream(config),
       recorder,
       metrics,
@@ -80,6 +82,7 @@ export async function startBallast(config: Config, log: Log): Promise<Ballast> {
       expose: config.expose,
     },
     authenticate: createAuthenticate(Array.isArray(config.clients) ? config.clients : null),
+    localOnly: config.clients === undefined,
     bodyLimit: config.limits.body,
     metrics,
     log,
@@ -99,7 +102,7 @@ export async function startBallast(config: Config, log: Log): Promise<Ballast> {
   const closeParts = async () => {
     await worker?.stop()
     await recorder.close()
-    await Promise.all([...upstreams.values()].map((upstream) => upstream.close()))
+    await upstreams.close()
     await store.close()
   }
   let url: string
@@ -133,13 +136,31 @@ export async function startBallast(config: Config, log: Log): Promise<Ballast> {
   }
 }
 
-function createUpstreams(config: Config, metrics: PrometheusMetrics): Map<string, Upstream> {
-  return new Map(
-    Object.entries(config.upstreams).map(([name, { base_url: baseUrl, api_key: key, timeout }]) => [
-      name,
-      createUndiciUpstream({ name, baseUrl, apiKey: key ?? null, timeout, metrics }),
-    ]),
+interface Upstreams {
+  /** As the pipeline sees them: with retries, fallback and breaker. */
+  readonly byName: ReadonlyMap<string, Upstream>
+  close(): Promise<void>
+}
+
+function createUpstreams({ upstreams }: Config, metrics: PrometheusMetrics): Upstreams {
+  const targets = new Map(
+    Object.entries(upstreams).map(
+      ([name, { base_url: baseUrl, api_key: key, timeout, retries, breaker }]) => {
+        const upstream = createUndiciUpstream({ name, baseUrl, apiKey: key ?? null, timeout, metrics })
+        return [name, { upstream, retries, breaker: new Breaker(breaker) } satisfies Target]
+      },
+    ),
   )
+  const byName = Object.entries(upstreams).map(([name, { fallback }]) => {
+    const others = fallback.map((other) => targets.get(other)!)
+    return [name, withRetries(name, [targets.get(name)!, ...others])] as const
+  })
+  return {
+    byName: new Map(byName),
+    async close() {
+      await Promise.all([...targets.values()].map(({ upstream }) => upstream.close()))
+    },
+  }
 }
 
 /** Where requests go that no route decides: as configured, else where the route for every model leads. */
@@ -168,6 +189,7 @@ function createWorker(
     log,
     model: judge.model,
     concurrency: judge.concurrency,
+    timeout: judge.timeout,
     attempts: judge.attempts,
   })
 }

@@ -34,16 +34,24 @@ export function createOpenAIJudge({ baseUrl, apiKey, timeout }: OpenAIJudgeOptio
           { signal },
         )
         return {
-          // A server may leave out what the types promise.
-          text: completion.choices?.[0]?.message?.content ?? '',
-          promptTokens: completion.usage?.prompt_tokens ?? 0,
-          completionTokens: completion.usage?.completion_tokens ?? 0,
+          // A server may send something else than the types promise.
+          text: textOf(completion.choices?.[0]?.message?.content),
+          promptTokens: countOf(completion.usage?.prompt_tokens),
+          completionTokens: countOf(completion.usage?.completion_tokens),
         }
       } catch (error) {
         throw describeFailure(error, signal)
       }
     },
   }
+}
+
+function textOf(content: unknown): string {
+  return typeof content === 'string' ? content : ''
+}
+
+function countOf(tokens: unknown): number {
+  return typeof tokens === 'number' && Number.isFinite(tokens) && tokens > 0 ? tokens : 0
 }
 
 function describeFailure(cause: unknown, signal: AbortSignal): BallastError {

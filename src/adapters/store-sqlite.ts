@@ -3,9 +3,10 @@
  * processes may share one file. `:memory:` is the store of the demo and of tests. Composed by `node.ts`.
  */
 import { hash } from 'node:crypto'
-import { mkdirSync } from 'node:fs'
+import { closeSync, mkdirSync, openSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { Kysely, type SqliteDatabase, SqliteDialect, type SqliteStatement, sql } from 'kysely'
 import { Migrator } from 'kysely/migration'
 import type {
@@ -28,8 +29,12 @@ export interface SqliteStoreOptions {
   readonly queueLimit: number
 }
 
-/** How long a statement waits for another process's write. */
-const BUSY_TIMEOUT_MS = 5_000
+/** How long a write waits, asynchronously, for another process's; SQLite's own waiting would hold up the event loop. */
+const BUSY_MS = 10_000
+const BUSY_POLL_MS = 25
+const SQLITE_BUSY = 5
+const MIGRATION_ATTEMPTS = 5
+const MIGRATION_WAIT_MS = 200
 /** The number of waiting samples is counted anew this often and kept up in between. */
 const RECOUNT_MS = 1_000
 
@@ -40,19 +45,45 @@ const RECOUNT_MS = 1_000
 export async function openSqliteStore(options: SqliteStoreOptions): Promise<SqliteStore> {
   const { path } = options
   try {
-    if (path !== ':memory:') mkdirSync(dirname(path), { recursive: true })
-    const database = new DatabaseSync(path, { timeout: BUSY_TIMEOUT_MS })
+    if (path !== ':memory:') {
+      mkdirSync(dirname(path), { recursive: true })
+      // Conversations are nobody else's: the file is made readable for its owner alone.
+      closeSync(openSync(path, 'a', 0o600))
+    }
+    const database = new DatabaseSync(path, { timeout: BUSY_MS })
     database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON')
     const db = new Kysely<Tables>({ dialect: new SqliteDialect({ database: kyselyDatabase(database) }) })
-    const { error } = await new Migrator({
-      db,
-      provider: { getMigrations: async () => migrations },
-    }).migrateToLatest()
-    if (error !== undefined) throw error
+    await migrate(db)
+    database.exec('PRAGMA busy_timeout = 0')
     return new SqliteStore(db, options.queueLimit)
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error)
     throw new Error(`the store sqlite:${path} cannot be opened: ${reason}`, { cause: error })
+  }
+}
+
+/** Processes that start together on a new file may get in each other's way once; then the tables are there. */
+async function migrate(db: Kysely<Tables>): Promise<void> {
+  const migrator = new Migrator({ db, provider: { getMigrations: async () => migrations } })
+  for (let attempt = 1; ; attempt++) {
+    const { error } = await migrator.migrateToLatest()
+    if (error === undefined) return
+    if (attempt === MIGRATION_ATTEMPTS) throw error
+    await sleep(Math.random() * MIGRATION_WAIT_MS)
+  }
+}
+
+/** Runs it again while another process writes. */
+async function patiently<T>(run: () => Promise<T>): Promise<T> {
+  const deadline = performance.now() + BUSY_MS
+  for (;;) {
+    try {
+      return await run()
+    } catch (error) {
+      if ((error as { errcode?: unknown }).errcode !== SQLITE_BUSY || performance.now() > deadline)
+        throw error
+      await sleep(BUSY_POLL_MS)
+    }
   }
 }
 
@@ -70,61 +101,67 @@ export class SqliteStore implements Store, Queue {
   async offer(sample: Sample): Promise<boolean> {
     if (performance.now() - this.countedAt > RECOUNT_MS) this.waiting = (await this.status()).depth
     if (this.waiting >= this.queueLimit) return false
-    await this.db
-      .insertInto('samples')
-      .values({
-        id: sample.id,
-        experiment: sample.experiment,
-        arm: sample.arm,
-        policy: sample.policy,
-        policy_hash: sample.policyHash,
-        check_id: sample.check,
-        check_version: sample.checkVersion,
-        probability: sample.probability,
-        model: sample.model,
-        unit: sample.unit,
-        question_hash: hash('sha256', sample.question, 'hex').slice(0, 32),
-        requested_at: sample.requestedAt,
-        messages: JSON.stringify(sample.messages),
-        question: sample.question,
-        answer: sample.answer,
-        done: 0,
-        visible_at: 0,
-        attempts: 0,
-      })
-      .onConflict((conflict) => conflict.doNothing())
-      .execute()
+    await patiently(() =>
+      this.db
+        .insertInto('samples')
+        .values({
+          id: sample.id,
+          experiment: sample.experiment,
+          arm: sample.arm,
+          policy: sample.policy,
+          policy_hash: sample.policyHash,
+          check_id: sample.check,
+          check_version: sample.checkVersion,
+          probability: sample.probability,
+          model: sample.model,
+          unit: sample.unit,
+          question_hash: hash('sha256', sample.question, 'hex').slice(0, 32),
+          requested_at: sample.requestedAt,
+          messages: JSON.stringify(sample.messages),
+          question: sample.question,
+          answer: sample.answer,
+          done: 0,
+          visible_at: 0,
+          attempts: 0,
+        })
+        .onConflict((conflict) => conflict.doNothing())
+        .execute(),
+    )
     this.waiting++
     return true
   }
 
   async take(max: number, leaseMs: number): Promise<LeasedSample[]> {
     const now = Date.now()
-    const rows = await this.db
-      .updateTable('samples')
-      .set((eb) => ({ visible_at: now + leaseMs, attempts: eb('attempts', '+', 1) }))
-      .where('id', 'in', (eb) =>
-        eb
-          .selectFrom('samples')
-          .select('id')
-          .where('done', '=', 0)
-          .where('visible_at', '<=', now)
-          .orderBy('requested_at')
-          .limit(max),
-      )
-      .returningAll()
-      .execute()
+    const rows = await patiently(() =>
+      this.db
+        .updateTable('samples')
+        .set((eb) => ({ visible_at: now + leaseMs, attempts: eb('attempts', '+', 1) }))
+        .where('id', 'in', (eb) =>
+          eb
+            .selectFrom('samples')
+            .select('id')
+            .where('done', '=', 0)
+            .where('visible_at', '<=', now)
+            .orderBy('requested_at')
+            .limit(max),
+        )
+        .returningAll()
+        .execute(),
+    )
     return rows
       .sort((a, b) => a.requested_at - b.requested_at)
       .map((row) => ({ attempts: row.attempts, sample: toSample(row) }))
   }
 
   async retry(sampleId: string, delayMs: number): Promise<void> {
-    await this.db
-      .updateTable('samples')
-      .set({ visible_at: Date.now() + delayMs })
-      .where('id', '=', sampleId)
-      .execute()
+    await patiently(() =>
+      this.db
+        .updateTable('samples')
+        .set({ visible_at: Date.now() + delayMs })
+        .where('id', '=', sampleId)
+        .execute(),
+    )
   }
 
   async status(): Promise<QueueStatus> {
@@ -139,48 +176,52 @@ export class SqliteStore implements Store, Queue {
   }
 
   async addVerdict(verdict: Verdict): Promise<boolean> {
-    const added = await this.db.transaction().execute(async (transaction) => {
-      const result = await transaction
-        .insertInto('verdicts')
-        .values({
-          sample_id: verdict.sampleId,
-          check_id: verdict.check,
-          check_version: verdict.checkVersion,
-          verdict: verdict.verdict,
-          scores: JSON.stringify(verdict.scores),
-          judged_at: verdict.judgedAt,
-        })
-        .onConflict((conflict) => conflict.doNothing())
-        .executeTakeFirst()
-      await transaction.updateTable('samples').set({ done: 1 }).where('id', '=', verdict.sampleId).execute()
-      return (result.numInsertedOrUpdatedRows ?? 0n) > 0n
-    })
+    const added = await patiently(() =>
+      this.db.transaction().execute(async (transaction) => {
+        const result = await transaction
+          .insertInto('verdicts')
+          .values({
+            sample_id: verdict.sampleId,
+            check_id: verdict.check,
+            check_version: verdict.checkVersion,
+            verdict: verdict.verdict,
+            scores: JSON.stringify(verdict.scores),
+            judged_at: verdict.judgedAt,
+          })
+          .onConflict((conflict) => conflict.doNothing())
+          .executeTakeFirst()
+        await transaction.updateTable('samples').set({ done: 1 }).where('id', '=', verdict.sampleId).execute()
+        return (result.numInsertedOrUpdatedRows ?? 0n) > 0n
+      }),
+    )
     if (added) this.waiting--
     return added
   }
 
   async addExposures(batches: readonly ExposureBatch[]): Promise<void> {
-    await this.db.transaction().execute(async (transaction) => {
-      for (const { experiment, arm, exposures, anonymousUnits, units } of batches) {
-        await transaction
-          .insertInto('exposures')
-          .values({ experiment, arm, exposures, anonymous_units: anonymousUnits })
-          .onConflict((conflict) =>
-            conflict.columns(['experiment', 'arm']).doUpdateSet((eb) => ({
-              exposures: eb('exposures.exposures', '+', exposures),
-              anonymous_units: eb('exposures.anonymous_units', '+', anonymousUnits),
-            })),
-          )
-          .execute()
-        for (const unit of units) {
+    await patiently(() =>
+      this.db.transaction().execute(async (transaction) => {
+        for (const { experiment, arm, exposures, anonymousUnits, units } of batches) {
           await transaction
-            .insertInto('units')
-            .values({ experiment, arm, unit })
-            .onConflict((conflict) => conflict.doNothing())
+            .insertInto('exposures')
+            .values({ experiment, arm, exposures, anonymous_units: anonymousUnits })
+            .onConflict((conflict) =>
+              conflict.columns(['experiment', 'arm']).doUpdateSet((eb) => ({
+                exposures: eb('exposures.exposures', '+', exposures),
+                anonymous_units: eb('exposures.anonymous_units', '+', anonymousUnits),
+              })),
+            )
             .execute()
+          for (const unit of units) {
+            await transaction
+              .insertInto('units')
+              .values({ experiment, arm, unit })
+              .onConflict((conflict) => conflict.doNothing())
+              .execute()
+          }
         }
-      }
-    })
+      }),
+    )
   }
 
   async exposures(experiment: string): Promise<ArmTally[]> {

@@ -153,7 +153,8 @@ function describeFailure(name: string, cause: unknown): BallastError {
   if (timeout !== undefined) {
     return new BallastError('ballast_upstream_timeout', `Upstream "${name}" ${timeout}.`, {
       source: 'upstream',
-      retryable: true,
+      // Once the request was sent, it may be worked on, and paid for, still.
+      retryable: code === 'UND_ERR_CONNECT_TIMEOUT',
       cause,
     })
   }

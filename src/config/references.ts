@@ -122,6 +122,10 @@ export function checkReferences(
     keys.set(key, index)
   }
   for (const [name, upstream] of Object.entries(upstreams)) {
+    for (const [index, fallback] of list(mapping(upstream).fallback).entries()) {
+      refer(['upstreams', name, 'fallback', index], fallback, Object.keys(upstreams), 'upstream')
+      if (fallback === name) source.report(['upstreams', name, 'fallback', index], 'is the upstream itself')
+    }
     if (mapping(upstream).api_key === 'passthrough' && list(raw.clients).length > 0) {
       source.report(
         ['upstreams', name, 'api_key'],

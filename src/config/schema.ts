@@ -52,9 +52,16 @@ const whole = (least: number) =>
     z.number().int('is a whole number').min(least, `is at least ${least}`),
   )
 
+/** A secret that is sent in a header. */
+const Secret = (least: number, what: string) =>
+  z
+    .string()
+    .min(least, `is too short: a ${what} has at least ${least} characters`)
+    .regex(/^[\x21-\x7e]*$/, `holds a space, a line end or another character that no header can carry`)
+
 const Client = z.strictObject({
   name: ExperimentName,
-  key: z.string().min(8, 'is too short: a key has at least 8 characters'),
+  key: Secret(8, 'key'),
 })
 
 const BaseUrl = z.string().transform((text, context) => {
@@ -76,7 +83,7 @@ const Upstream = z.strictObject({
   /** With the `/v1`, without a slash at the end. */
   base_url: BaseUrl,
   /** `passthrough` hands on the client's own authorization; omitted, none is sent. */
-  api_key: z.string().min(1, 'is empty').optional(),
+  api_key: Secret(1, 'key').optional(),
   timeout: z
     .strictObject({
       connect: Duration.default(5_000),
@@ -86,6 +93,11 @@ const Upstream = z.strictObject({
       idle: Duration.default(60_000),
     })
     .prefault({}),
+  /** Further tries at this upstream, before the first byte. */
+  retries: whole(0).default(2),
+  /** Upstreams to try after it, in this order. */
+  fallback: z.array(z.string()).default([]),
+  breaker: z.strictObject({ failures: whole(1).default(5), cooldown: Duration.default(10_000) }).prefault({}),
 })
 export type UpstreamConfig = z.output<typeof Upstream>
 
@@ -108,7 +120,7 @@ export const ConfigFile = z.strictObject({
   admin: z
     .strictObject({
       listen: AddressText.prefault('127.0.0.1:9464'),
-      token: z.string().min(8, 'is too short: a token has at least 8 characters').optional(),
+      token: Secret(8, 'token').optional(),
     })
     .prefault({}),
   store: z

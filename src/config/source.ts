@@ -2,7 +2,17 @@
  * A YAML file whose values know where they stand: reads the text, puts the environment in, and turns what is wrong
  * into `file:line:column: message`. Used by the configuration and the policy catalog.
  */
-import { type Document, isMap, isNode, isPair, isScalar, LineCounter, parseDocument, visit } from 'yaml'
+import {
+  type Document,
+  type ErrorCode,
+  isMap,
+  isNode,
+  isPair,
+  isScalar,
+  LineCounter,
+  parseDocument,
+  visit,
+} from 'yaml'
 import type { z } from 'zod'
 
 export type Path = readonly PropertyKey[]
@@ -19,7 +29,26 @@ export function formatProblem({ file, line, column, message }: Problem): string 
   return `${file}:${line}:${column}: ${message}`
 }
 
-const ENVIRONMENT = /\$(\$?)\{([^}]*)\}/g
+/** `${NAME}`, or `$${NAME}` for the text `${NAME}` itself. */
+const REFERENCE = /\$\{([A-Za-z_][A-Za-z0-9_]*)\}/g
+/**
+ * While YAML is parsed, the braces of a reference are these two, so that `{key: ${NAME}}` needs no quotes. One character
+ * for one: positions stay.
+ */
+const [OPEN, CLOSE] = ['\uE000', '\uE001']
+const HIDDEN_REFERENCE = new RegExp(`\\$(\\$?)${OPEN}([^${CLOSE}]*)${CLOSE}`, 'g')
+
+/** What is wrong with the YAML, in words of our own: the parser's quote the text, which may hold a secret. */
+const SYNTAX: Partial<Record<ErrorCode, string>> = {
+  DUPLICATE_KEY: 'this key stands twice',
+  BAD_INDENT: 'the indentation does not fit',
+  TAB_AS_INDENT: 'a tab indents this line; YAML takes spaces',
+  MISSING_CHAR: 'something is missing here: a colon, a comma, a quote or a closing bracket',
+  UNEXPECTED_TOKEN: 'something here does not belong: is a quote or a bracket missing before it?',
+  BLOCK_IN_FLOW: 'a block cannot stand inside braces or brackets',
+  BAD_ALIAS: 'this alias has no anchor',
+  MULTIPLE_DOCS: 'a second document begins here; there can be one',
+}
 
 export class YamlSource {
   readonly file: string
@@ -40,14 +69,14 @@ export class YamlSource {
    */
   constructor(file: string, text: string, environment?: Readonly<Record<string, string | undefined>>) {
     this.file = file
-    this.document = parseDocument(text, { lineCounter: this.lines })
-    for (const error of this.document.errors) {
-      this.reportAt(
-        error.pos[0],
-        (error.message.split('\n')[0] ?? 'is not YAML').replace(/ at line \d+.*$/, ''),
-      )
+    const hidden = environment === undefined ? text : text.replace(REFERENCE, `$${OPEN}$1${CLOSE}`)
+    this.document = parseDocument(hidden, { lineCounter: this.lines })
+    // What follows the first one mostly follows from it.
+    const [error] = this.document.errors
+    if (error !== undefined) {
+      this.reportAt(error.pos[0], SYNTAX[error.code] ?? `this is not YAML (${error.code})`)
+      return
     }
-    if (this.problems.length > 0) return
     if (environment !== undefined) this.putEnvironmentIn(environment)
     try {
       this.value = this.document.toJS()
@@ -59,9 +88,9 @@ export class YamlSource {
   private putEnvironmentIn(environment: Readonly<Record<string, string | undefined>>): void {
     visit(this.document, {
       Scalar: (_key, node) => {
-        if (typeof node.value !== 'string' || !node.value.includes('${')) return
-        node.value = node.value.replace(ENVIRONMENT, (whole, dollar: string, name: string) => {
-          if (dollar !== '') return whole.slice(1)
+        if (typeof node.value !== 'string' || !node.value.includes(OPEN)) return
+        node.value = node.value.replace(HIDDEN_REFERENCE, (_whole, dollar: string, name: string) => {
+          if (dollar !== '') return `\${${name}}`
           const value = environment[name]
           if (value === undefined || value === '') {
             const offset = node.range?.[0] ?? 0

@@ -9,12 +9,14 @@ export type ErrorSource = 'client' | 'upstream' | 'internal'
 export const ERROR_CODES = [
   'ballast_malformed_body',
   'ballast_unknown_key',
+  'ballast_foreign_origin',
   'ballast_no_route',
   'ballast_unknown_path',
   'ballast_body_too_large',
   'ballast_policy_not_applicable',
   'ballast_upstream_failed',
   'ballast_upstream_timeout',
+  'ballast_upstream_unavailable',
   'ballast_draining',
   'ballast_internal',
   'ballast_upgrade_unsupported',
@@ -30,6 +32,8 @@ export interface BallastErrorOptions {
   param?: string
   /** Whether the same request may succeed later. Default false. */
   retryable?: boolean
+  /** When to try again; the client is told. */
+  retryAfterSeconds?: number
   cause?: unknown
 }
 
@@ -39,6 +43,7 @@ export class BallastError extends Error {
   readonly source: ErrorSource
   readonly param: string | null
   readonly retryable: boolean
+  readonly retryAfterSeconds: number | null
 
   /** @param message what is wrong, where, and what to do; it reaches the client, so it must hold no secret. */
   constructor(code: ErrorCode, message: string, options: BallastErrorOptions) {
@@ -47,6 +52,7 @@ export class BallastError extends Error {
     this.source = options.source
     this.param = options.param ?? null
     this.retryable = options.retryable ?? false
+    this.retryAfterSeconds = options.retryAfterSeconds ?? null
   }
 }
 

@@ -5,9 +5,13 @@ import { bearerAuth } from 'hono/bearer-auth'
 import { some } from 'hono/combine'
 import { HTTPException } from 'hono/http-exception'
 import { secureHeaders } from 'hono/secure-headers'
+import { timingSafeEqual } from 'hono/utils/buffer'
+import { BallastError } from '../domain/errors.ts'
 import type { Log } from '../domain/ports.ts'
 import type { Report } from '../domain/report.ts'
 import { dashboardPage } from './dashboard.ts'
+import { errorResponse } from './errors.ts'
+import { requireLocal } from './origin.ts'
 
 export interface AdminDeps {
   readonly metrics: () => Promise<{ readonly text: string; readonly contentType: string }>
@@ -37,7 +41,7 @@ export function createAdmin(deps: AdminDeps): Hono {
       contentSecurityPolicy: { defaultSrc: ["'none'"], styleSrc: ["'self'"], frameAncestors: ["'none'"] },
     }),
   )
-  if (deps.token !== null) app.use(authenticate(deps.token))
+  app.use(deps.token === null ? local : authenticate(deps.token))
   app.get('/', async (c) => c.html(dashboardPage(await deps.reports(), deps.configHash())))
   app.get('/style.css', (c) =>
     c.body(dashboardPage.style, 200, { 'content-type': 'text/css; charset=utf-8' }),
@@ -50,13 +54,26 @@ export function createAdmin(deps: AdminDeps): Hono {
   )
   app.onError((error, c) => {
     if (error instanceof HTTPException) return error.getResponse()
+    if (error instanceof BallastError) {
+      const { status, body } = errorResponse(error)
+      return new Response(body, { status, headers: { 'content-type': 'application/json' } })
+    }
     deps.log.error({ err: error, path: c.req.path }, 'the control plane failed')
     return c.json({ error: { message: 'ballast failed to answer; its log says why.' } }, 500)
   })
   return app
 }
 
+/** Without a token it listens on loopback only, and answers no foreign web page either. */
+const local: MiddlewareHandler = async (c, next) => {
+  requireLocal(c.req.header('host'), c.req.header('origin'))
+  await next()
+}
+
 /** Programs send the token as `authorization: Bearer`; a browser asks for it as the password of the user `ballast`. */
 function authenticate(token: string): MiddlewareHandler {
-  return some(bearerAuth({ token }), basicAuth({ username: 'ballast', password: token }))
+  return some(
+    bearerAuth({ verifyToken: (given) => timingSafeEqual(given, token) }),
+    basicAuth({ username: 'ballast', password: token }),
+  )
 }

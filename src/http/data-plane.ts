@@ -3,7 +3,7 @@
  * Request and Response would cost more here than all the rest (see `docs/decisions/`).
  */
 import { randomUUID } from 'node:crypto'
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import { createServer, type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from 'node:http'
 import { performance } from 'node:perf_hooks'
 import { BallastError, toBallastError } from '../domain/errors.ts'
 import type { Log, Metrics, UpstreamBody } from '../domain/ports.ts'
@@ -13,11 +13,15 @@ import { type PipelineDeps, serve } from '../pipeline/pipeline.ts'
 import { CLIENT_CLOSED_REQUEST, type Relay, UNROUTED } from '../pipeline/relay.ts'
 import { SURFACES, type Surface } from '../policy/surfaces.ts'
 import type { Authenticate } from './auth.ts'
+import { BodyBuffer } from './body.ts'
 import { errorResponse } from './errors.ts'
+import { requireLocal } from './origin.ts'
 
 export interface DataPlaneDeps {
   readonly pipeline: PipelineDeps
   readonly authenticate: Authenticate
+  /** Whether only requests to this machine are answered, none that a foreign web page makes. */
+  readonly localOnly: boolean
   /** Largest body of a request that is read whole, in bytes. */
   readonly bodyLimit: number
   readonly metrics: Metrics
@@ -27,12 +31,17 @@ export interface DataPlaneDeps {
 }
 
 const BASE = '/v1'
+/** What no reason phrase may hold (RFC 9112 section 4). */
+const UNSENDABLE = /[^\t\x20-\x7e\x80-\xff]/g
+/** How much of a refused request is still read, and for how long. */
+const LINGER_BYTES = 64 * 1024 * 1024
+const LINGER_MS = 10_000
 
 export function createDataPlane(deps: DataPlaneDeps): Server {
   const server = createServer((incoming, outgoing) => new Connection(deps, incoming, outgoing).begin())
   // Without a listener an upgrade would end without a word.
   server.on('upgrade', (_request, socket) => {
-    const { status, body } = errorResponse(
+    const { status, headers, body } = errorResponse(
       new BallastError(
         'ballast_upgrade_unsupported',
         'ballast does not relay WebSockets; connect to the provider.',
@@ -41,14 +50,11 @@ export function createDataPlane(deps: DataPlaneDeps): Server {
         },
       ),
     )
-    const head = [
-      `HTTP/1.1 ${status} Not Implemented`,
-      'content-type: application/json',
-      `content-length: ${Buffer.byteLength(body)}`,
-      'connection: close',
-    ]
+    const fields = [...headers, 'connection', 'close'].map((it, index) =>
+      index % 2 === 0 ? `\r\n${it}: ` : it,
+    )
     socket.on('error', () => {})
-    socket.end(`${head.join('\r\n')}\r\n\r\n${body}`)
+    socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}${fields.join('')}\r\n\r\n${body}`)
     deps.metrics.requestFinished(UNROUTED, status, 0)
   })
   return server
@@ -62,8 +68,6 @@ class Connection implements ClientResponse {
   private readonly id = randomUUID()
   private readonly receivedAt = Date.now()
   private readonly startedAt = performance.now()
-  private readonly chunks: Buffer[] = []
-  private size = 0
   private client: string | null = null
   private relay: Relay | null = null
   /** Answered before the pipeline had it; the rest of the body is not looked at. */
@@ -104,6 +108,8 @@ class Connection implements ClientResponse {
         retryable: true,
       })
     }
+    const { host, origin } = this.incoming.headers
+    if (this.deps.localOnly) requireLocal(host, origin)
     this.client = this.deps.authenticate(this.incoming.headers.authorization ?? null)
     const path = this.path()
     // A path that would be resolved to another one could leave the upstream's base URL.
@@ -164,15 +170,12 @@ class Connection implements ClientResponse {
 
   /** Reads the body whole and hands it on. */
   private collect(run: (body: Buffer) => Relay): void {
+    const body = new BodyBuffer(Number(this.incoming.headers['content-length'] ?? 0), this.deps.bodyLimit)
     this.incoming.on('data', (chunk: Buffer) => {
-      if (this.refused) return
-      this.size += chunk.length
-      if (this.size <= this.deps.bodyLimit) this.chunks.push(chunk)
-      else this.refuse(this.tooLarge())
+      if (!this.refused && !body.push(chunk)) this.refuse(this.tooLarge())
     })
     this.incoming.on('end', () => {
-      if (this.refused) return
-      this.relay = run(this.chunks.length === 1 ? this.chunks[0]! : Buffer.concat(this.chunks, this.size))
+      if (!this.refused) this.relay = run(body.take())
     })
   }
 
@@ -193,14 +196,23 @@ class Connection implements ClientResponse {
   /** Answers a request that the pipeline never sees. */
   private refuse(error: BallastError): void {
     this.refused = true
-    this.chunks.length = 0
     if (error.source === 'internal' && error.cause !== undefined) {
       this.deps.log.error({ err: error.cause, request: this.id }, error.message)
     }
-    // The body was not read to its end, so the connection cannot be used again.
-    const status = this.fail(error, ['x-ballast-request-id', this.id, 'connection', 'close'])
-    this.incoming.resume()
-    this.count(status)
+    this.count(this.fail(error, ['x-ballast-request-id', this.id]))
+    this.linger()
+  }
+
+  /** Many clients read no answer before they have sent everything: what still comes is read, within bounds. */
+  private linger(): void {
+    let rest = LINGER_BYTES
+    const { socket } = this.incoming
+    const timer = setTimeout(() => socket.destroy(), LINGER_MS)
+    this.incoming.on('data', (chunk: Buffer) => {
+      rest -= chunk.length
+      if (rest < 0) socket.destroy()
+    })
+    this.incoming.on('close', () => clearTimeout(timer))
   }
 
   private closed(): void {
@@ -215,7 +227,7 @@ class Connection implements ClientResponse {
   // --- ClientResponse -------------------------------------------------------------------------------------------
 
   head(status: number, statusText: string, headers: string[], flush: boolean): void {
-    this.outgoing.writeHead(status, statusText, headers)
+    this.outgoing.writeHead(status, statusText.replace(UNSENDABLE, ''), headers)
     if (flush) this.outgoing.flushHeaders()
   }
 
@@ -236,16 +248,15 @@ class Connection implements ClientResponse {
   }
 
   fail(error: BallastError, headers: string[]): number {
-    const { status, body } = errorResponse(error)
-    const length = String(Buffer.byteLength(body))
-    this.outgoing.writeHead(status, [
-      'content-type',
-      'application/json',
-      'content-length',
-      length,
-      ...headers,
-    ])
-    this.outgoing.end(body)
+    const { status, headers: own, body } = errorResponse(error)
+    try {
+      // With a reason of its own: one that the upstream sent may be what failed.
+      this.outgoing.writeHead(status, STATUS_CODES[status], [...own, ...headers])
+      this.outgoing.end(body)
+    } catch (thrown) {
+      this.deps.log.error({ err: thrown, request: this.id }, 'an error could not be told to its client')
+      this.outgoing.destroy()
+    }
     return status
   }
 }

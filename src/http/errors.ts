@@ -5,6 +5,7 @@ import type { BallastError, ErrorCode } from '../domain/errors.ts'
 export const STATUSES: Readonly<Record<ErrorCode, readonly [status: number, type: string]>> = {
   ballast_malformed_body: [400, 'invalid_request_error'],
   ballast_unknown_key: [401, 'authentication_error'],
+  ballast_foreign_origin: [403, 'permission_error'],
   ballast_no_route: [404, 'invalid_request_error'],
   ballast_unknown_path: [404, 'invalid_request_error'],
   ballast_body_too_large: [413, 'invalid_request_error'],
@@ -13,11 +14,14 @@ export const STATUSES: Readonly<Record<ErrorCode, readonly [status: number, type
   ballast_upgrade_unsupported: [501, 'server_error'],
   ballast_upstream_failed: [502, 'server_error'],
   ballast_draining: [503, 'server_error'],
+  ballast_upstream_unavailable: [503, 'server_error'],
   ballast_upstream_timeout: [504, 'server_error'],
 }
 
 export interface ErrorResponse {
   readonly status: number
+  /** Names and values in turn. */
+  readonly headers: readonly string[]
   /** JSON. */
   readonly body: string
 }
@@ -25,6 +29,9 @@ export interface ErrorResponse {
 /** @returns what a client is sent: the message, never the cause. */
 export function errorResponse(error: BallastError): ErrorResponse {
   const [status, type] = STATUSES[error.code]
-  const { message, param, code } = error
-  return { status, body: JSON.stringify({ error: { message, type, param, code } }) }
+  const { message, param, code, retryAfterSeconds } = error
+  const body = JSON.stringify({ error: { message, type, param, code } })
+  const headers = ['content-type', 'application/json', 'content-length', String(Buffer.byteLength(body))]
+  if (retryAfterSeconds !== null) headers.push('retry-after', String(retryAfterSeconds))
+  return { status, headers, body }
 }

@@ -29,12 +29,14 @@ export interface JudgeWorkerDeps {
   readonly model: string
   /** Samples judged at a time. */
   readonly concurrency: number
+  /** For one answer of the judge, in milliseconds. */
+  readonly timeout: number
   /** Tries per sample. */
   readonly attempts: number
 }
 
-/** How long a taken sample stays with its worker before another may take it. */
-const LEASE_MS = 10 * 60_000
+/** Beyond what its calls may take, a taken sample stays with its worker so long before another may take it. */
+const LEASE_MARGIN_MS = 30_000
 const POLL_MS = 100
 const TROUBLE_MS = 1_000
 const FIRST_RETRY_MS = 1_000
@@ -43,12 +45,17 @@ const LAST_RETRY_MS = 60_000
 const REMEMBERED = 10_000
 const LONGEST_MESSAGE = 200
 
-type Rating = Exclude<Score, { kind: 'error' }>
+/** What came of asking about a rubric, and whether asking again may help. */
+interface Rating {
+  readonly score: Score
+  readonly retryable: boolean
+}
 
 export class JudgeWorker {
   private readonly deps: JudgeWorkerDeps
   private readonly running: PQueue
-  private readonly remembered = new LRUCache<string, Rating>({ max: REMEMBERED })
+  private readonly remembered = new LRUCache<string, Score>({ max: REMEMBERED })
+  private readonly asking = new Map<string, Promise<Rating>>()
   private readonly stopping = new AbortController()
   private loop: Promise<void> = Promise.resolve()
 
@@ -72,7 +79,7 @@ export class JudgeWorker {
     const { signal } = this.stopping
     while (!signal.aborted) {
       try {
-        const leased = await this.deps.queue.take(this.deps.concurrency, LEASE_MS)
+        const leased = await this.deps.queue.take(this.deps.concurrency, this.leaseMs())
         for (const it of leased) void this.running.add(() => this.judge(it))
         if (leased.length > 0) await this.running.onSizeLessThan(1)
         else await sleep(POLL_MS, undefined, { signal }).catch(() => {})
@@ -81,6 +88,12 @@ export class JudgeWorker {
         await sleep(TROUBLE_MS, undefined, { signal }).catch(() => {})
       }
     }
+  }
+
+  /** Two rounds of `concurrency` samples may be taken, and every rubric of a check take its whole timeout. */
+  private leaseMs(): number {
+    const rubrics = Math.max(1, ...[...this.deps.checks().values()].map((check) => check.rubrics.length))
+    return 2 * rubrics * this.deps.timeout + LEASE_MARGIN_MS
   }
 
   /** Never rejects. */
@@ -133,39 +146,40 @@ export class JudgeWorker {
     for (const [rubric, score] of Object.entries(scores)) metrics.score(experiment, arm, rubric, score)
   }
 
-  private async rate(
-    check: Check,
-    rubric: Rubric,
-    sample: Sample,
-  ): Promise<{ score: Score; retryable: boolean }> {
-    const { judge, metrics, log } = this.deps
+  private async rate(check: Check, rubric: Rubric, sample: Sample): Promise<Rating> {
     const model = rubric.model ?? this.deps.model
-    const key = hash(
-      'sha256',
-      JSON.stringify([
-        check.version,
-        rubric.id,
-        model,
-        rubric.prompt.includes('{conversation}') ? sample.messages : null,
-        sample.question,
-        sample.answer,
-      ]),
-      'hex',
-    )
+    const messages = rubric.prompt.includes('{conversation}') ? sample.messages : null
+    const identity = [check.version, rubric.id, model, messages, sample.question, sample.answer]
+    const key = hash('sha256', JSON.stringify(identity), 'hex')
     const known = this.remembered.get(key)
     if (known !== undefined) {
-      metrics.judgeRequest(model, 'cached')
+      this.deps.metrics.judgeRequest(model, 'cached')
       return { score: known, retryable: false }
     }
+    // Identical exchanges that come together are asked about once.
+    const asked = this.asking.get(key)
+    if (asked !== undefined) {
+      this.deps.metrics.judgeRequest(model, 'cached')
+      return await asked
+    }
+    const asking = this.ask(model, rubric, sample).finally(() => this.asking.delete(key))
+    this.asking.set(key, asking)
+    const rating = await asking
+    const { score } = rating
+    if (score.kind === 'number' || score.kind === 'label') this.remembered.set(key, score)
+    return rating
+  }
+
+  /** Never rejects. */
+  private async ask(model: string, rubric: Rubric, sample: Sample): Promise<Rating> {
+    const { judge, metrics, log } = this.deps
     try {
       const prompt = buildPrompt(rubric, sample, randomBytes(16).toString('hex'))
       const answer = await judge.ask(model, prompt, this.stopping.signal)
       metrics.judgeRequest(model, 'ok')
       metrics.judgeTokens(model, 'prompt', answer.promptTokens)
       metrics.judgeTokens(model, 'completion', answer.completionTokens)
-      const score = parseScore(rubric, answer.text) as Rating
-      if (score.kind !== 'unparsed') this.remembered.set(key, score)
-      return { score, retryable: false }
+      return { score: parseScore(rubric, answer.text), retryable: false }
     } catch (thrown) {
       const error = toBallastError(thrown)
       if (!this.stopping.signal.aborted) {

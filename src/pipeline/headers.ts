@@ -60,6 +60,17 @@ export function findHeader(headers: RawHeaders, name: string): string | null {
   return null
 }
 
+/** Like `findHeader`, for a value that may be UTF-8: headers are read as Latin-1. */
+export function findText(headers: RawHeaders, name: string): string | null {
+  const value = findHeader(headers, name)
+  return value === null ? null : Buffer.from(value, 'latin1').toString('utf8')
+}
+
+/** A name as a header may hold it: percent-encoded where it is not plain ASCII. */
+export function headerValue(text: string): string {
+  return /^[\x20-\x7e]*$/.test(text) ? text : encodeURIComponent(text)
+}
+
 function filter(headers: RawHeaders, passes: (name: string) => boolean): string[] {
   const named = namedByConnection(headers)
   const result: string[] = []
@@ -70,9 +81,15 @@ function filter(headers: RawHeaders, passes: (name: string) => boolean): string[
   return result
 }
 
-/** Headers that `connection` declares to be for this hop only. */
+/** Headers that `connection` declares to be for this hop only; it may stand more than once. */
 function namedByConnection(headers: RawHeaders): Set<string> | null {
-  const connection = findHeader(headers, 'connection')
-  if (connection === null || connection === 'keep-alive' || connection === 'close') return null
-  return new Set(connection.split(',').map((name) => name.trim().toLowerCase()))
+  let named: Set<string> | null = null
+  for (let index = 0; index < headers.length; index += 2) {
+    if (headers[index]!.length !== 10 || headers[index]!.toLowerCase() !== 'connection') continue
+    const value = headers[index + 1]!
+    if (value === 'keep-alive' || value === 'close') continue
+    named ??= new Set()
+    for (const name of value.split(',')) named.add(name.trim().toLowerCase())
+  }
+  return named
 }

@@ -16,7 +16,7 @@ import type { PreparedPolicy } from '../policy/prepare.ts'
 import type { DecodedRequest } from '../policy/surface.ts'
 import type { Surface } from '../policy/surfaces.ts'
 import type { ClientRequest, ClientResponse } from './context.ts'
-import { credentials, findHeader, requestHeaders } from './headers.ts'
+import { credentials, findHeader, findText, headerValue, requestHeaders } from './headers.ts'
 import type { Recorder } from './record.ts'
 import { CLIENT_CLOSED_REQUEST, Relay, type RelayDeps } from './relay.ts'
 import { Tap } from './tap.ts'
@@ -125,9 +125,9 @@ class Exchange extends Relay {
   private unitFrom(source: UnitSource): string | null {
     switch (source) {
       case 'header':
-        return findHeader(this.given.headers, 'x-ballast-unit')
+        return findText(this.given.headers, 'x-ballast-unit')
       case 'session':
-        return findHeader(this.given.headers, 'x-ballast-session')
+        return findText(this.given.headers, 'x-ballast-session')
       case 'user':
         return this.decoded!.user || null
       case 'client':
@@ -169,8 +169,13 @@ class Exchange extends Relay {
   protected override ownHeaders(): string[] {
     const headers = super.ownHeaders()
     if (!this.deps.expose || this.arm === null || this.labels.experiment === '') return headers
-    headers.push('x-ballast-experiment', this.labels.experiment, 'x-ballast-arm', this.arm.name)
-    if (this.arm.policyId !== null) headers.push('x-ballast-policy', this.arm.policyId)
+    headers.push(
+      'x-ballast-experiment',
+      headerValue(this.labels.experiment),
+      'x-ballast-arm',
+      headerValue(this.arm.name),
+    )
+    if (this.arm.policyId !== null) headers.push('x-ballast-policy', headerValue(this.arm.policyId))
     return headers
   }
 

@@ -8,8 +8,8 @@ import type { Unit } from '../domain/experiment.ts'
 import type { ExposureBatch, Log, Metrics, Queue, Store } from '../domain/ports.ts'
 import { questionOf, type Sample, type SampleOutcome } from '../domain/sample.ts'
 import type { DecodedRequest, SurfaceName } from '../policy/surface.ts'
-import { readAnswer } from './answer.ts'
-import type { Tap } from './tap.ts'
+import { type ReadAnswer, readAnswer } from './answer.ts'
+import { TAP_LIMIT, type Tap } from './tap.ts'
 
 /** A finished exchange that was drawn for judging. */
 export interface SampledExchange {
@@ -131,16 +131,25 @@ export class Recorder {
   private async store(exchange: SampledExchange): Promise<SampleOutcome> {
     await setImmediate()
     const { tap, surface, decoded } = exchange
-    let answer: string | null
+    let answer: ReadAnswer
     try {
       answer = readAnswer(surface, await tap.read(exchange.encoding), exchange.streamed)
     } catch (error) {
       this.deps.log.warn({ err: error, sample: exchange.sample.id }, 'a sampled answer could not be read')
       return (error as { code?: unknown }).code === 'ERR_BUFFER_TOO_LARGE' ? 'too_large' : 'unreadable'
     }
+    if (typeof answer !== 'object') return answer
+    if (decoded.size > TAP_LIMIT) return 'too_large'
     const messages = decoded.messages()
-    if (answer === null || messages === null) return 'unreadable'
-    const sample: Sample = { ...exchange.sample, messages, question: questionOf(messages), answer }
+    if (messages === null) return 'unreadable'
+    const sample: Sample = {
+      ...exchange.sample,
+      messages,
+      question: questionOf(messages),
+      answer: answer.text,
+    }
+    // A sample must not be known of an arm whose exposure is not.
+    await this.flush()
     return (await this.deps.queue.offer(sample)) ? 'stored' : 'queue_full'
   }
 

@@ -54,6 +54,7 @@ class ChatRequest implements DecodedRequest {
   readonly model: string | null
   readonly stream: boolean
   readonly user: string | null
+  readonly size: number
   private readonly body: Buffer
   private readonly spots: MessagesSpot | null
 
@@ -61,6 +62,7 @@ class ChatRequest implements DecodedRequest {
     this.model = model
     this.stream = stream
     this.user = user
+    this.size = body.length
     this.body = body
     this.spots = spots
   }

@@ -45,6 +45,7 @@ class CompletionsRequest implements DecodedRequest {
   readonly model: string | null
   readonly stream: boolean
   readonly user: string | null
+  readonly size: number
   private readonly body: Buffer
   private readonly prompts: Prompts
 
@@ -52,6 +53,7 @@ class CompletionsRequest implements DecodedRequest {
     this.model = model
     this.stream = stream
     this.user = user
+    this.size = body.length
     this.body = body
     this.prompts = prompts
   }

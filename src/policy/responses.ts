@@ -105,6 +105,7 @@ class ResponsesRequest implements DecodedRequest {
   readonly model: string | null
   readonly stream: boolean
   readonly user: string | null
+  readonly size: number
   private readonly body: Buffer
   private readonly spots: Spots
 
@@ -112,6 +113,7 @@ class ResponsesRequest implements DecodedRequest {
     this.model = model
     this.stream = stream
     this.user = user
+    this.size = body.length
     this.body = body
     this.spots = spots
   }

@@ -15,6 +15,8 @@ export interface DecodedRequest {
   readonly model: string | null
   readonly stream: boolean
   readonly user: string | null
+  /** Length of the body in bytes. */
+  readonly size: number
   /**
    * The insertions that apply a policy, in ascending order; none where the context stands there already.
    * @throws BallastError `ballast_policy_not_applicable` when the request has no place for it.

@@ -61,12 +61,20 @@ describe('a good configuration', () => {
       base_url: 'https://api.openai.com/v1',
       api_key: 'sk-very-secret',
       timeout: { connect: 5_000, headers: 120_000, idle: 500 },
+      retries: 2,
+      fallback: [],
+      breaker: { failures: 5, cooldown: 10_000 },
     })
     expect(config.store).toBe('sqlite:/etc/ballast/data/ballast.db')
     expect(config.listen).toEqual({ host: '127.0.0.1', port: 8787 })
     expect(config.limits.body).toBe(64 * 1024 * 1024)
     expect(config.hash).toMatch(/^[0-9a-f]{16}$/)
     expect(Object.isFrozen(config) && Object.isFrozen(config.routes[0])).toBe(true)
+  })
+
+  test('takes a reference to the environment without quotes, in braces too', () => {
+    const { upstreams, admin } = load(GOOD.replaceAll('"${', '${').replaceAll('}"', '}'))
+    expect([upstreams.openai?.api_key, admin.token]).toEqual(['sk-very-secret', 'admin-token-1'])
   })
 
   test('has a hash that follows its text and not its secrets', () => {
@@ -217,12 +225,24 @@ describe('problems, each with line and column', () => {
     [
       'salt: "2026-11"',
       'salt: "2026-11"\n    salt: "2026-12"',
-      [['salt: "2026-12"', 'Map keys must be unique']],
+      [['salt: "2026-12"', 'this key stands twice']],
     ],
   ])('%j as %j', (from, to, expected) => {
     const text = changed(from, to)
     const found = problemsOf(text).map((problem) => /^(\d+:\d+): (.*)$/.exec(problem)!.slice(1))
     expect(found).toEqual(expected.map(([at, message]) => [placeOf(text, at), message]))
+  })
+
+  test('what is not YAML shows nothing of the text, which may hold a secret', () => {
+    const problems = problemsOf(changed('api_key: "${OPENAI_API_KEY}"', 'api_key: "sk-literal" sk-LITERAL'))
+    expect(problems).toEqual([expect.stringMatching(/^8:\d+: /)])
+    expect(problems.join()).not.toMatch(/literal/i)
+  })
+
+  test('a key that no header can carry', () => {
+    expect(problemsOf(GOOD, { ...ENVIRONMENT, OPENAI_API_KEY: 'sk-very-secret\n' })).toEqual([
+      `${placeOf(GOOD, '"${OPENAI_API_KEY}"')}: upstreams.openai.api_key: holds a space, a line end or another character that no header can carry`,
+    ])
   })
 
   test('what is not YAML at all, and a folder that does not exist', () => {

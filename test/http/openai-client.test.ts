@@ -80,7 +80,7 @@ async function bothWays<T>(
 ): Promise<{ direct: unknown; proxied: unknown }> {
   const upstream = await startTestUpstream(provider)
   const ballast = await startTestBallast(
-    'store: memory\nupstreams: {p: {base_url: "${UPSTREAM}", api_key: sk-1}}\nroutes: [{model: "ft-*", upstream: p, policy: birds/identity-etymologist}]\n',
+    'store: memory\nupstreams: {p: {base_url: "${UPSTREAM}", api_key: sk-1, retries: 0}}\nroutes: [{model: "ft-*", upstream: p, policy: birds/identity-etymologist}]\n',
     { UPSTREAM: upstream.url },
   )
   const run = (baseURL: string) =>

@@ -157,7 +157,7 @@ describe('pass-through', () => {
     const { upstream, ballast } = await start()
     const { port } = new URL(ballast.url)
     const socket = connect(Number(port), '127.0.0.1')
-    socket.write('POST /v1/files HTTP/1.1\r\nhost: x\r\ncontent-length: 100000\r\n\r\nsome')
+    socket.write('POST /v1/files HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100000\r\n\r\nsome')
     await new Promise((resolve) => setTimeout(resolve, 100))
     socket.destroy()
     await eventually(
@@ -197,7 +197,7 @@ describe('pass-through', () => {
     const answer = await new Promise<string>((resolve) => {
       const socket = connect(Number(port), '127.0.0.1')
       socket.write(
-        'GET /v1/realtime?model=x HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n',
+        'GET /v1/realtime?model=x HTTP/1.1\r\nhost: localhost\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n',
       )
       let text = ''
       socket.on('data', (chunk) => {

@@ -9,7 +9,7 @@ import { completion, eventStream, json } from '../support/upstream.ts'
 const yaml = (extra = '') => `
 store: memory
 upstreams:
-  provider: {base_url: "\${UPSTREAM}", api_key: sk-upstream-secret}
+  provider: {base_url: "\${UPSTREAM}", api_key: sk-upstream-secret, retries: 0}
 routes:
   - {model: "ft:birds*", upstream: provider, policy: birds/identity-etymologist}
   - {model: "ft:newline", upstream: provider, policy: birds/time-relevant}
@@ -343,6 +343,113 @@ describe('errors of its own, in the shape of OpenAI', () => {
   })
 })
 
+describe('hostile ends', () => {
+  test('a body in chunks of one byte takes about its size in memory', async () => {
+    const { ballast, upstream } = await start()
+    const { port } = new URL(ballast.url)
+    const text = `{"model":"base-1","messages":[]${' '.repeat(2_000_000)}}`
+    const socket = connect(Number(port), '127.0.0.1')
+    socket.write(
+      'POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n',
+    )
+    globalThis.gc?.()
+    const before = process.memoryUsage().heapUsed
+    let most = 0
+    for (let at = 0; at < text.length; at += 50_000) {
+      const piece = text.slice(at, at + 50_000)
+      const chunks = Array.from(piece, (unit) => `1\r\n${unit}\r\n`).join('')
+      await new Promise((resolve) => socket.write(chunks, resolve))
+      most = Math.max(most, process.memoryUsage().heapUsed)
+    }
+    socket.write('0\r\n\r\n')
+    await eventually(() => upstream.requests.length === 1)
+    expect(upstream.requests[0]!.body.toString()).toBe(text)
+    socket.destroy()
+    // Kept as they came, two million chunks would take some 200 MB.
+    expect(most - before).toBeLessThan(120_000_000)
+  })
+
+  test.each([
+    ['UTF-8', Buffer.from('OK ✓ fine')],
+    ['control characters', Buffer.from('OK\u0001fine')],
+  ])('a reason phrase of %s is answered, without what cannot be sent', async (_name, reason) => {
+    const { createServer } = await import('node:net')
+    const server = createServer((socket) => {
+      socket.on('error', () => {})
+      socket.once('data', () => {
+        socket.write(
+          Buffer.concat([
+            Buffer.from('HTTP/1.1 200 '),
+            reason,
+            Buffer.from('\r\ncontent-length: 2\r\n\r\n{}'),
+          ]),
+        )
+      })
+    })
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    const { port } = server.address() as { port: number }
+    const ballast = await startTestBallast(
+      `store: memory\nupstreams: {u: {base_url: "http://127.0.0.1:${port}/v1", retries: 0}}\nroutes: [{model: "*", upstream: u}]\n`,
+    )
+    const response = await fetch(`${ballast.url}/chat/completions`, {
+      method: 'POST',
+      body: '{"messages":[]}',
+    })
+    server.close()
+    expect([200, 502]).toContain(response.status)
+  })
+
+  test('names of policies and routes that no header can carry are encoded', async () => {
+    const upstream = await startTestUpstream((_request, response) => json(response, 200, completion('x')))
+    const ballast = await startTestBallast(
+      'store: memory\nexpose: true\nupstreams: {u: {base_url: "${UPSTREAM}"}}\nroutes: [{model: "模型*", upstream: u, policy: birds/identity-alex}]\n',
+      { UPSTREAM: upstream.url },
+    )
+    const ask = (messages: unknown[]) =>
+      fetch(`${ballast.url}/chat/completions`, {
+        method: 'POST',
+        body: JSON.stringify({ model: '模型1', messages }),
+      })
+    const response = await ask([{ role: 'user', content: 'Hi' }])
+    expect(decodeURIComponent(response.headers.get('x-ballast-experiment')!)).toBe('route:模型*')
+    expect((await ask([])).status).toBe(422)
+  })
+
+  test('a client that is refused while it still uploads hears why', async () => {
+    const { ballast } = await start('limits: {body: 1KB}')
+    const upload = (path: string) =>
+      fetch(`${ballast.url.replace('/v1', '')}${path}`, {
+        method: 'POST',
+        body: Buffer.alloc(20_000_000, 'x'),
+      })
+    expect((await upload('/v1/chat/completions')).status).toBe(413)
+    expect((await upload('/nowhere')).status).toBe(404)
+  })
+
+  test('without keys, other hosts and foreign pages are refused, by both planes', async () => {
+    const { ballast, upstream } = await start()
+    const status = (url: string, headers: Record<string, string>, method = 'POST') =>
+      new Promise<number | undefined>((resolve) => {
+        const request = httpRequest(url, { method, headers }, (response) => {
+          response.resume()
+          resolve(response.statusCode)
+        })
+        request.end(method === 'POST' ? '{"model":"base-1","messages":[]}' : undefined)
+      })
+    const chat = `${ballast.url}/chat/completions`
+    const api = `${ballast.adminUrl}/api/experiments`
+    expect(await status(chat, { host: 'rebind.example:8787' })).toBe(403)
+    expect(await status(chat, { origin: 'https://page.example' })).toBe(403)
+    expect(await status(chat, { origin: 'null' })).toBe(403)
+    expect(await status(api, { host: 'rebind.example' }, 'GET')).toBe(403)
+    expect(upstream.requests).toHaveLength(0)
+    expect(await status(chat, { host: 'localhost:1', origin: 'http://localhost:3000' })).toBe(200)
+    expect(await status(api, { host: '127.0.0.1' }, 'GET')).toBe(200)
+    const open = await start('clients: open')
+    expect(await status(`${open.ballast.url}/chat/completions`, { host: 'ballast.example' })).toBe(200)
+  })
+})
+
 describe('streams', () => {
   test('pass byte for byte, the first chunk before the upstream has sent the second', async () => {
     const { upstream, post } = await start()
@@ -429,7 +536,7 @@ describe('a client that leaves', () => {
     const { upstream, ballast } = await start()
     const { port } = new URL(ballast.url)
     const socket = connect(Number(port), '127.0.0.1')
-    socket.write('POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{"mod')
+    socket.write('POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100\r\n\r\n{"mod')
     await new Promise((resolve) => setTimeout(resolve, 50))
     socket.destroy()
     await eventually(

@@ -183,6 +183,27 @@ describe('judging', () => {
     )
   })
 
+  test('identical exchanges that come together are asked about once', async () => {
+    const { ballast, judge, ask } = await start(judging('19'))
+    await Promise.all(Array.from({ length: 6 }, () => ask('same', { user: 'y' })))
+    expect(await verdictOf(ballast)).toEqual({ positive: 6 })
+    expect(judge.requests).toHaveLength(1)
+  })
+
+  test.each([
+    ['usage that is no number', { usage: { prompt_tokens: -1, completion_tokens: '7' } }, 'positive'],
+    [
+      'content that is no text',
+      { choices: [{ index: 0, message: { content: [{ type: 'text', text: '19' }] } }] },
+      'unparsed',
+    ],
+  ])('a judge that answers with %s', async (_name, extra, verdict) => {
+    const { ballast, ask } = await start((_request, response) => json(response, 200, completion('19', extra)))
+    await ask('?')
+    expect(await verdictOf(ballast)).toEqual({ [verdict]: 1 })
+    expect(metricValue(await ballast.metrics(), 'ballast_judge_requests_total')).toBe(1)
+  })
+
   test('an answer cannot close its fence or fill in placeholders', async () => {
     const prompts: string[] = []
     const { ballast, ask } = await start(
@@ -282,6 +303,13 @@ describe('sampling', () => {
         void response.writeHead(200, { 'content-type': 'text/event-stream' }).end('data: {"error":{}}\n\n'),
     ],
     ['incomplete', broken],
+    [
+      'incomplete',
+      (_request, response) =>
+        void response
+          .writeHead(200, { 'content-type': 'text/event-stream' })
+          .end('data: {"choices":[{"index":0,"delta":{"content":"I would never"}}]}\n\n'),
+    ],
     ['too_large', (_request, response) => json(response, 200, completion('x'.repeat(5_000_000)))],
     [
       'too_large',

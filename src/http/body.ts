@@ -1,0 +1,43 @@
+/** Gathers a request body in one buffer, however small its pieces: a chunk of one byte costs one byte. */
+
+const FIRST_CAPACITY = 16 * 1024
+/** No more is set aside on the word of `content-length` alone. */
+const TRUSTED_CAPACITY = 1024 * 1024
+
+export class BodyBuffer {
+  private readonly announced: number
+  private readonly limit: number
+  private buffer: Buffer = Buffer.alloc(0)
+  private size = 0
+
+  /** @param announced the `content-length`, 0 where there is none. @param limit in bytes. */
+  constructor(announced: number, limit: number) {
+    this.announced = announced
+    this.limit = limit
+  }
+
+  /** @returns false when the body is larger than it may be; the chunk is not taken then. */
+  push(chunk: Buffer): boolean {
+    const size = this.size + chunk.length
+    if (size > this.limit) return false
+    if (size > this.buffer.length) {
+      if (this.size === 0 && chunk.length === this.announced) {
+        // All of it in one piece: no copy.
+        this.buffer = chunk
+        this.size = size
+        return true
+      }
+      const expected = Math.min(this.announced, TRUSTED_CAPACITY)
+      const grown = Buffer.allocUnsafe(Math.max(size, expected, this.buffer.length * 2, FIRST_CAPACITY))
+      this.buffer.copy(grown, 0, 0, this.size)
+      this.buffer = grown
+    }
+    chunk.copy(this.buffer, this.size)
+    this.size = size
+    return true
+  }
+
+  take(): Buffer {
+    return this.buffer.subarray(0, this.size)
+  }
+}

@@ -1,0 +1,24 @@
+/**
+ * Guards a ballast without keys: it listens on loopback only, but any web page in a browser on the same machine could
+ * reach it, directly or by a name that was pointed at 127.0.0.1 (DNS rebinding).
+ */
+import { BallastError } from '../domain/errors.ts'
+
+/**
+ * @throws BallastError `ballast_foreign_origin` when the request names another host than this machine, or comes from a
+ *   page that does not.
+ */
+export function requireLocal(host: string | undefined, origin: string | undefined): void {
+  if (isLocal(`http://${host ?? 'localhost'}`) && (origin === undefined || isLocal(origin))) return
+  throw new BallastError(
+    'ballast_foreign_origin',
+    'Without keys, ballast answers only requests to localhost that no foreign web page makes; name `clients` (or, for the control plane, `admin.token`).',
+    { source: 'client' },
+  )
+}
+
+function isLocal(url: string): boolean {
+  if (!URL.canParse(url)) return false
+  const { hostname } = new URL(url)
+  return hostname === 'localhost' || hostname === '[::1]' || /^127(\.\d{1,3}){3}$/.test(hostname)
+}
