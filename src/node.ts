@@ -33,7 +33,7 @@ export interface Ballast {
   reports(): Promise<readonly Report[]>
   /** Resolves when every request answered so far is stored and judged. */
   settle(): Promise<void>
-  /** Refuses new requests, lets running ones end within `drainMs`, stores what is pending, and closes everything. */
+  /** Refuses new requests, lets running ones end within `drainMs` (default `limits.drain`), stores what is pending, and closes everything. */
   close(drainMs?: number): Promise<void>
 }
 
@@ -43,7 +43,6 @@ const REPORT_AGE_MS = 200
 const REPORT_REST = 20
 /** Longer than the idle timeout of common load balancers, so that they and not ballast close idle connections. */
 const KEEP_ALIVE_MS = 75_000
-const DRAIN_MS = 30_000
 const SETTLE_POLL_MS = 20
 const IDLE_SWEEP_MS = 50
 
@@ -70,6 +69,7 @@ export async function startBallast(config: Config, log: Log): Promise<Ballast> {
     configHash: () => config.hash,
   })
 
+  const clients = Array.isArray(config.clients) ? config.clients : null
   let draining = false
   const data = createDataPlane({
     pipeline: {
@@ -81,9 +81,10 @@ export async function startBallast(config: Config, log: Log): Promise<Ballast> {
       log,
       expose: config.expose,
     },
-    authenticate: createAuthenticate(Array.isArray(config.clients) ? config.clients : null),
+    authenticate: createAuthenticate(clients),
     localOnly: config.clients === undefined,
-    bodyLimit: config.limits.body,
+    limits: config.limits,
+    clients: clients ?? [],
     metrics,
     log,
     draining: () => draining,
@@ -127,7 +128,7 @@ export async function startBallast(config: Config, log: Log): Promise<Ballast> {
       while ((await store.status()).depth > 0)
         await new Promise((resolve) => setTimeout(resolve, SETTLE_POLL_MS))
     },
-    async close(drainMs = DRAIN_MS) {
+    async close(drainMs = config.limits.drain) {
       draining = true
       await closeServer(data, drainMs)
       await closeParts()

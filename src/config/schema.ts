@@ -62,6 +62,9 @@ const Secret = (least: number, what: string) =>
 const Client = z.strictObject({
   name: ExperimentName,
   key: Secret(8, 'key'),
+  requests_per_minute: whole(1).optional(),
+  /** Requests at a time. */
+  concurrent: whole(1).optional(),
 })
 
 const BaseUrl = z.string().transform((text, context) => {
@@ -133,7 +136,22 @@ export const ConfigFile = z.strictObject({
     .optional(),
   /** Adds `x-ballast-experiment`, `-arm` and `-policy` to answers. */
   expose: z.boolean().default(false),
-  limits: z.strictObject({ body: Size.default(64 * 1024 * 1024) }).prefault({}),
+  limits: z
+    .strictObject({
+      /** Largest request body that is read whole: those that are injected, and JSON. */
+      body: Size.default(64 * 1024 * 1024),
+      /** Largest head of a request. */
+      headers: Size.default(64 * 1024),
+      /** Requests at a time; more are refused with 503. */
+      concurrent: whole(1).default(4096),
+      /** For a request to come in whole. */
+      receive: Duration.default(300_000),
+      /** For a client to read on, once it is behind. */
+      stall: Duration.default(60_000),
+      /** For running requests to end when ballast stops. */
+      drain: Duration.default(30_000),
+    })
+    .prefault({}),
   upstreams: z.record(ExperimentName, Upstream),
   /** The upstream of requests that no route decides; default that of the route for `*`, else the first one. */
   passthrough: z.string().optional(),

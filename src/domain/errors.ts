@@ -7,17 +7,22 @@
 export type ErrorSource = 'client' | 'upstream' | 'internal'
 
 export const ERROR_CODES = [
+  'ballast_malformed_request',
   'ballast_malformed_body',
   'ballast_unknown_key',
   'ballast_foreign_origin',
   'ballast_no_route',
   'ballast_unknown_path',
+  'ballast_request_timeout',
   'ballast_body_too_large',
   'ballast_policy_not_applicable',
+  'ballast_rate_limited',
+  'ballast_headers_too_large',
   'ballast_upstream_failed',
   'ballast_upstream_timeout',
   'ballast_upstream_unavailable',
   'ballast_draining',
+  'ballast_overloaded',
   'ballast_internal',
   'ballast_upgrade_unsupported',
 ] as const

@@ -5,7 +5,8 @@
 import { randomUUID } from 'node:crypto'
 import { createServer, type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from 'node:http'
 import { performance } from 'node:perf_hooks'
-import { BallastError, toBallastError } from '../domain/errors.ts'
+import type { Duplex } from 'node:stream'
+import { BallastError, type ErrorCode, toBallastError } from '../domain/errors.ts'
 import type { Log, Metrics, UpstreamBody } from '../domain/ports.ts'
 import type { ClientRequest, ClientResponse } from '../pipeline/context.ts'
 import { passThrough } from '../pipeline/passthrough.ts'
@@ -15,15 +16,25 @@ import { SURFACES, type Surface } from '../policy/surfaces.ts'
 import type { Authenticate } from './auth.ts'
 import { BodyBuffer } from './body.ts'
 import { errorResponse } from './errors.ts'
+import { type ClientLimits, Limits } from './limits.ts'
 import { requireLocal } from './origin.ts'
+
+/** Bytes, requests and milliseconds, as `limits` of the configuration. */
+export interface DataPlaneLimits {
+  readonly body: number
+  readonly headers: number
+  readonly concurrent: number
+  readonly receive: number
+  readonly stall: number
+}
 
 export interface DataPlaneDeps {
   readonly pipeline: PipelineDeps
   readonly authenticate: Authenticate
   /** Whether only requests to this machine are answered, none that a foreign web page makes. */
   readonly localOnly: boolean
-  /** Largest body of a request that is read whole, in bytes. */
-  readonly bodyLimit: number
+  readonly limits: DataPlaneLimits
+  readonly clients: readonly ClientLimits[]
   readonly metrics: Metrics
   readonly log: Log
   /** Whether new requests are refused because the process is ending. */
@@ -36,33 +47,64 @@ const UNSENDABLE = /[^\t\x20-\x7e\x80-\xff]/g
 /** How much of a refused request is still read, and for how long. */
 const LINGER_BYTES = 64 * 1024 * 1024
 const LINGER_MS = 10_000
+const HEAD_TIMEOUT_MS = 60_000
+/** How often slow clients are looked for. */
+const CHECK_MS = 5_000
 
 export function createDataPlane(deps: DataPlaneDeps): Server {
-  const server = createServer((incoming, outgoing) => new Connection(deps, incoming, outgoing).begin())
-  // Without a listener an upgrade would end without a word.
-  server.on('upgrade', (_request, socket) => {
-    const { status, headers, body } = errorResponse(
-      new BallastError(
-        'ballast_upgrade_unsupported',
-        'ballast does not relay WebSockets; connect to the provider.',
-        {
-          source: 'client',
-        },
-      ),
-    )
+  const limits = new Limits(deps.limits.concurrent, deps.clients)
+  const server = createServer(
+    {
+      maxHeaderSize: deps.limits.headers,
+      requestTimeout: deps.limits.receive,
+      headersTimeout: Math.min(HEAD_TIMEOUT_MS, deps.limits.receive),
+      connectionsCheckingInterval: Math.min(CHECK_MS, deps.limits.receive),
+    },
+    (incoming, outgoing) => new Connection(deps, limits, incoming, outgoing).begin(),
+  )
+  /** Answers where there is no request to answer. */
+  const answer = (socket: Duplex, error: BallastError) => {
+    const { status, headers, body } = errorResponse(error)
     const fields = [...headers, 'connection', 'close'].map((it, index) =>
       index % 2 === 0 ? `\r\n${it}: ` : it,
     )
     socket.on('error', () => {})
-    socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}${fields.join('')}\r\n\r\n${body}`)
+    if (socket.writable)
+      socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}${fields.join('')}\r\n\r\n${body}`)
+    else socket.destroy()
     deps.metrics.requestFinished(UNROUTED, status, 0)
+  }
+  // Without a listener an upgrade would end without a word.
+  server.on('upgrade', (_request, socket) => {
+    const message = 'ballast does not relay WebSockets; connect to the provider.'
+    answer(socket, new BallastError('ballast_upgrade_unsupported', message, { source: 'client' }))
+  })
+  server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
+    // The client left; there is nobody to answer.
+    if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy()
+    const [code, message] = REFUSALS[error.code ?? ''] ?? NOT_HTTP
+    answer(socket, new BallastError(code, message, { source: 'client' }))
   })
   return server
 }
 
+/** What `node:http` refuses by itself, by its error code. */
+const REFUSALS: Record<string, readonly [ErrorCode, string]> = {
+  ERR_HTTP_REQUEST_TIMEOUT: [
+    'ballast_request_timeout',
+    'The request did not come in whole in time (limits.receive).',
+  ],
+  HPE_HEADER_OVERFLOW: [
+    'ballast_headers_too_large',
+    "The request's head is larger than allowed (limits.headers).",
+  ],
+}
+const NOT_HTTP: readonly [ErrorCode, string] = ['ballast_malformed_request', 'This is not an HTTP request.']
+
 /** One request on its way in and its answer on the way out. */
 class Connection implements ClientResponse {
   private readonly deps: DataPlaneDeps
+  private readonly limits: Limits
   private readonly incoming: IncomingMessage
   private readonly outgoing: ServerResponse
   private readonly id = randomUUID()
@@ -72,9 +114,12 @@ class Connection implements ClientResponse {
   private relay: Relay | null = null
   /** Answered before the pipeline had it; the rest of the body is not looked at. */
   private refused = false
+  private entered = false
+  private stalled: NodeJS.Timeout | null = null
 
-  constructor(deps: DataPlaneDeps, incoming: IncomingMessage, outgoing: ServerResponse) {
+  constructor(deps: DataPlaneDeps, limits: Limits, incoming: IncomingMessage, outgoing: ServerResponse) {
     this.deps = deps
+    this.limits = limits
     this.incoming = incoming
     this.outgoing = outgoing
   }
@@ -86,18 +131,24 @@ class Connection implements ClientResponse {
     this.outgoing.on('error', () => {})
     try {
       this.admit()
-      const surface = this.surface()
-      if (surface !== undefined) {
-        this.requireReadable()
-        this.collect((body) => serve(this.deps.pipeline, surface, this.request(body), this))
-      } else if (this.namesModel()) {
-        this.collect((body) => passThrough(this.deps.pipeline, this.request(body), this))
-      } else {
-        const body: UpstreamBody = this.hasBody() ? this.incoming : null
-        this.relay = passThrough(this.deps.pipeline, this.request(body), this)
-      }
+      const counted = this.limits.count(this.client)
+      if (counted === null) this.proceed()
+      else counted.then(() => this.proceed()).catch((thrown: unknown) => this.refuse(toBallastError(thrown)))
     } catch (thrown) {
       this.refuse(toBallastError(thrown))
+    }
+  }
+
+  private proceed(): void {
+    const surface = this.surface()
+    if (surface !== undefined) {
+      this.requireReadable()
+      this.collect((body) => serve(this.deps.pipeline, surface, this.request(body), this))
+    } else if (this.namesModel()) {
+      this.collect((body) => passThrough(this.deps.pipeline, this.request(body), this))
+    } else {
+      const body: UpstreamBody = this.hasBody() ? this.incoming : null
+      this.relay = passThrough(this.deps.pipeline, this.request(body), this)
     }
   }
 
@@ -146,12 +197,12 @@ class Connection implements ClientResponse {
     const length = Number(headers['content-length'] ?? 0)
     const json =
       /^application\/json\b/i.test(headers['content-type'] ?? '') && !('content-encoding' in headers)
-    return json && length > 0 && length <= this.deps.bodyLimit
+    return json && length > 0 && length <= this.deps.limits.body
   }
 
   private requireReadable(): void {
     const { headers } = this.incoming
-    if (Number(headers['content-length'] ?? 0) > this.deps.bodyLimit) throw this.tooLarge()
+    if (Number(headers['content-length'] ?? 0) > this.deps.limits.body) throw this.tooLarge()
     if ((headers['content-encoding'] ?? 'identity') !== 'identity') {
       throw new BallastError(
         'ballast_malformed_body',
@@ -164,13 +215,13 @@ class Connection implements ClientResponse {
   }
 
   private tooLarge(): BallastError {
-    const message = `The request body is larger than the ${this.deps.bodyLimit} bytes that are allowed (limits.body).`
+    const message = `The request body is larger than the ${this.deps.limits.body} bytes that are allowed (limits.body).`
     return new BallastError('ballast_body_too_large', message, { source: 'client' })
   }
 
   /** Reads the body whole and hands it on. */
   private collect(run: (body: Buffer) => Relay): void {
-    const body = new BodyBuffer(Number(this.incoming.headers['content-length'] ?? 0), this.deps.bodyLimit)
+    const body = new BodyBuffer(Number(this.incoming.headers['content-length'] ?? 0), this.deps.limits.body)
     this.incoming.on('data', (chunk: Buffer) => {
       if (!this.refused && !body.push(chunk)) this.refuse(this.tooLarge())
     })
@@ -216,6 +267,8 @@ class Connection implements ClientResponse {
   }
 
   private closed(): void {
+    if (this.stalled !== null) clearTimeout(this.stalled)
+    if (this.entered) this.limits.leave(this.client)
     if (this.relay !== null) this.relay.clientGone()
     else if (!this.refused) this.count(CLIENT_CLOSED_REQUEST)
   }
@@ -232,11 +285,18 @@ class Connection implements ClientResponse {
   }
 
   write(chunk: Uint8Array): boolean {
-    return this.outgoing.write(chunk)
+    if (this.outgoing.write(chunk)) return true
+    // A client that reads nothing more must not hold its upstream call for ever.
+    this.stalled ??= setTimeout(() => this.outgoing.destroy(), this.deps.limits.stall)
+    return false
   }
 
   onDrain(listener: () => void): void {
-    this.outgoing.on('drain', listener)
+    this.outgoing.on('drain', () => {
+      if (this.stalled !== null) clearTimeout(this.stalled)
+      this.stalled = null
+      listener()
+    })
   }
 
   end(): void {

@@ -1,0 +1,98 @@
+/**
+ * What one ballast takes on: requests at a time, in all and per client, and requests per minute per client. Asked by the
+ * data plane before a body is read, so that a flood costs no memory.
+ */
+import { RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible'
+import { BallastError } from '../domain/errors.ts'
+
+export interface ClientLimits {
+  readonly name: string
+  readonly requests_per_minute?: number | undefined
+  readonly concurrent?: number | undefined
+}
+
+/** When to come back after too many requests at a time; they end at any moment. */
+const SOON_SECONDS = 1
+
+export class Limits {
+  private readonly most: number
+  private readonly clients: ReadonlyMap<
+    string,
+    { readonly most: number; readonly rate: RateLimiterMemory | null }
+  >
+  private readonly runningByClient = new Map<string, number>()
+  private running = 0
+
+  /** @param concurrent requests at a time, in all. */
+  constructor(concurrent: number, clients: readonly ClientLimits[]) {
+    this.most = concurrent
+    this.clients = new Map(
+      clients.map(({ name, requests_per_minute: points, concurrent: most }) => [
+        name,
+        {
+          most: most ?? Number.POSITIVE_INFINITY,
+          rate: points === undefined ? null : new RateLimiterMemory({ points, duration: 60 }),
+        },
+      ]),
+    )
+  }
+
+  /**
+   * Takes a request on; `leave` must follow.
+   * @throws BallastError `ballast_overloaded`, `ballast_rate_limited`: then it was not taken on.
+   */
+  enter(client: string | null): void {
+    if (this.running >= this.most) {
+      throw new BallastError(
+        'ballast_overloaded',
+        `ballast handles ${this.most} requests at a time and has them.`,
+        {
+          source: 'internal',
+          retryable: true,
+          retryAfterSeconds: SOON_SECONDS,
+        },
+      )
+    }
+    const own = client === null ? 0 : (this.runningByClient.get(client) ?? 0)
+    if (client !== null && own >= this.mostOf(client)) {
+      throw rateLimited(`This key may have ${own} requests at a time and has them.`, SOON_SECONDS)
+    }
+    this.running++
+    if (client !== null) this.runningByClient.set(client, own + 1)
+  }
+
+  leave(client: string | null): void {
+    this.running--
+    if (client !== null) this.runningByClient.set(client, this.runningByClient.get(client)! - 1)
+  }
+
+  /**
+   * Counts a request against the client's minute.
+   * @returns null where the client has no such limit, else what resolves when it is within and rejects with
+   *   `ballast_rate_limited` when it is not.
+   */
+  count(client: string | null): Promise<void> | null {
+    const rate = client === null ? null : (this.clients.get(client)?.rate ?? null)
+    if (rate === null) return null
+    return rate.consume(client!).then(
+      () => {},
+      (refusal: unknown) => {
+        if (!(refusal instanceof RateLimiterRes)) throw refusal
+        const seconds = Math.max(1, Math.ceil(refusal.msBeforeNext / 1000))
+        throw rateLimited(`This key may send ${rate.points} requests a minute and has sent them.`, seconds)
+      },
+    )
+  }
+
+  private mostOf(client: string): number {
+    return this.clients.get(client)?.most ?? Number.POSITIVE_INFINITY
+  }
+}
+
+function rateLimited(message: string, retryAfterSeconds: number): BallastError {
+  return new BallastError('ballast_rate_limited', message, {
+    source: 'client',
+    retryable: true,
+    retryAfterSeconds,
+  })
+}
