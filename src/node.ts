@@ -54,7 +54,7 @@ export async function startBallast(config: Config, log: Log): Promise<Ballast> {
     path: config.store === 'memory' ? ':memory:' : config.store.slice('sqlite:'.length),
     queueLimit: config.judge?.queue ?? Number.POSITIVE_INFINITY,
   })
-  const upstreams = createUpstreams(config, metrics)
+  const upstreams = createUpstreams(config, metrics, log)
   const recorder = new Recorder({ store, queue: store, metrics, log })
   const worker = createWorker(config, store, metrics, log)
   const reports = cachedReports(plan, store)
@@ -143,18 +143,18 @@ interface Upstreams {
   close(): Promise<void>
 }
 
-function createUpstreams({ upstreams }: Config, metrics: PrometheusMetrics): Upstreams {
+function createUpstreams({ upstreams }: Config, metrics: PrometheusMetrics, log: Log): Upstreams {
   const targets = new Map(
     Object.entries(upstreams).map(
       ([name, { base_url: baseUrl, api_key: key, timeout, retries, breaker }]) => {
         const upstream = createUndiciUpstream({ name, baseUrl, apiKey: key ?? null, timeout, metrics })
-        return [name, { upstream, retries, breaker: new Breaker(breaker) } satisfies Target]
+        return [name, { name, upstream, retries, breaker: new Breaker(breaker) } satisfies Target]
       },
     ),
   )
   const byName = Object.entries(upstreams).map(([name, { fallback }]) => {
     const others = fallback.map((other) => targets.get(other)!)
-    return [name, withRetries(name, [targets.get(name)!, ...others])] as const
+    return [name, withRetries(name, [targets.get(name)!, ...others], log)] as const
   })
   return {
     byName: new Map(byName),
@@ -214,7 +214,7 @@ function cachedReports(plan: Plan, store: SqliteStore): () => Promise<readonly R
 
 async function makeReports(plan: Plan, store: SqliteStore): Promise<Report[]> {
   const measured = plan.experiments.flatMap((experiment) =>
-    experiment.check === null ? [] : [{ experiment, check: experiment.check.id }],
+    experiment.check === null ? [] : [{ experiment, check: experiment.check }],
   )
   return await Promise.all(
     measured.map(async ({ experiment, check }) =>
@@ -222,8 +222,8 @@ async function makeReports(plan: Plan, store: SqliteStore): Promise<Report[]> {
         experiment,
         check,
         exposures: await store.exposures(experiment.name),
-        samples: await store.samples(experiment.name, check),
-        verdicts: await store.verdicts(experiment.name, check),
+        samples: await store.samples(experiment.name, check.id),
+        verdicts: await store.verdicts(experiment.name, check.id),
       }),
     ),
   )

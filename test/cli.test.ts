@@ -2,7 +2,7 @@
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
 import { mkdtempSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import type { Report } from '../src/domain/report.ts'
 import { metricValue, startTestUpstream } from './support/ballast.ts'
@@ -221,6 +221,8 @@ routes: [{model: "*", upstream: p}]
 describe('being called wrongly', () => {
   test.each([
     [['demo', '--requests', 'many'], 'whole number'],
+    [['report'], 'There is no command "report"; there are serve, demo, sandbox.'],
+    [['demo', '--json'], '--json goes with --requests'],
     [['demo', '--request', '3'], "unknown option '--request'"],
     [['sandbox', '--replay', 'none/such=file.jsonl'], 'policy "none/such" does not exist'],
     [['sandbox', '--replay', 'no-such.jsonl'], 'no-such.jsonl'],
@@ -228,6 +230,18 @@ describe('being called wrongly', () => {
     const { code, stderr } = await ballast(args).finished
     expect(stderr).toContain(message)
     expect(code).toBe(2)
+  })
+
+  test('--version prints the version', async () => {
+    const { stdout } = await ballast(['--version']).finished
+    expect(stdout.trim()).toMatch(/^\d+\.\d+\.\d+$/)
+  })
+
+  test('files are looked for where npm was called', async () => {
+    const file = configFile('listen: here')
+    const called = { npm_lifecycle_event: 'ballast', INIT_CWD: dirname(file) }
+    const { stderr } = await ballast(['serve', '--config', 'ballast.yaml'], called).finished
+    expect(stderr).toContain('listen: is an address')
   })
 
   test.each(['serve', 'demo', 'sandbox'])('ballast %s --help has an example', async (command) => {

@@ -5,8 +5,10 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import { describe, expect, test } from 'vitest'
+import { parseConfig } from '../src/config/load.ts'
 import { ERROR_CODES } from '../src/domain/errors.ts'
 import { STATUSES } from '../src/http/errors.ts'
+import { CATALOG_FOLDER } from '../src/node.ts'
 import { loadReplay } from '../src/sandbox/replay.ts'
 import { startTestBallast, startTestUpstream } from './support/ballast.ts'
 import { completion, json } from './support/upstream.ts'
@@ -109,6 +111,27 @@ describe('README', () => {
     const table = README.slice(README.indexOf('| series of'), README.indexOf('## How it is built'))
     const documented = [...table.matchAll(/`(ballast_\w+)`/g)].map((match) => match[1])
     expect(documented.sort()).toEqual(exported.sort())
+  })
+})
+
+describe('docs/configuration.md', () => {
+  test('shows a configuration that is accepted, with the defaults as they are', () => {
+    const [yaml] = blocks(read('docs/configuration.md'), 'yaml')
+    const environment = { OPENAI_API_KEY: 'sk-1', WEB_KEY: 'web-key-1', BALLAST_ADMIN_TOKEN: 'token-123' }
+    const options = { environment, catalog: CATALOG_FOLDER }
+    const shown = parseConfig(yaml!, 'ballast.yaml', options)
+    const least = parseConfig(
+      'upstreams: {openai: {base_url: "https://api.openai.com/v1", api_key: sk-1}}\nroutes: [{model: "*", upstream: openai}]\njudge: {upstream: openai, model: gpt-4.1-mini}\n',
+      'ballast.yaml',
+      options,
+    )
+    for (const key of ['listen', 'admin', 'store', 'clients', 'expose', 'limits', 'upstreams', 'judge'] as const) {
+      expect([key, shown[key]]).toEqual([key, least[key]])
+    }
+    const all = yaml!.replaceAll(/^( *)# (?=[a-z]+:| {2}- )/gm, '$1')
+    expect(parseConfig(all, 'ballast.yaml', options).clients).toEqual([
+      { name: 'web', key: 'web-key-1', requests_per_minute: 600, concurrent: 50 },
+    ])
   })
 })
 

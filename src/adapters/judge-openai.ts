@@ -69,7 +69,16 @@ function describeFailure(cause: unknown, signal: AbortSignal): BallastError {
   }
   const status = cause instanceof APIError ? cause.status : undefined
   const retryable = status === undefined || status >= 500 || WORTH_ANOTHER_TRY.has(status)
-  const what =
-    status === undefined ? 'could not be reached or did not answer in JSON' : `answered with status ${status}`
+  const unread = `could not be reached, or its answer not read${systemCode(cause)}`
+  const what = status === undefined ? unread : `answered with status ${status}`
   return new BallastError('ballast_upstream_failed', `the judge ${what}`, { source: 'upstream', retryable })
+}
+
+/** ` (ECONNREFUSED)`, from the depth of a chain of causes; nothing where there is no such code. */
+function systemCode(error: unknown): string {
+  for (let cause = error; cause instanceof Error; cause = cause.cause) {
+    const { code } = cause as NodeJS.ErrnoException
+    if (typeof code === 'string') return ` (${code})`
+  }
+  return ''
 }

@@ -34,8 +34,14 @@ export interface Tables {
     scores: string
     judged_at: number
   }
-  exposures: { experiment: string; arm: string; exposures: number; anonymous_units: number }
-  units: { experiment: string; arm: string; unit: string }
+  exposures: {
+    experiment: string
+    arm: string
+    assignment: string
+    exposures: number
+    anonymous_units: number
+  }
+  units: { experiment: string; arm: string; assignment: string; unit: string }
 }
 
 export const migrations: Record<string, Migration> = {
@@ -88,16 +94,18 @@ export const migrations: Record<string, Migration> = {
         .createTable('exposures')
         .addColumn('experiment', 'text', (column) => column.notNull())
         .addColumn('arm', 'text', (column) => column.notNull())
+        .addColumn('assignment', 'text', (column) => column.notNull())
         .addColumn('exposures', 'integer', (column) => column.notNull())
         .addColumn('anonymous_units', 'integer', (column) => column.notNull())
-        .addPrimaryKeyConstraint('exposures_of_arm', ['experiment', 'arm'])
+        .addPrimaryKeyConstraint('exposures_of_arm', ['experiment', 'arm', 'assignment'])
         .execute()
       await db.schema
         .createTable('units')
         .addColumn('experiment', 'text', (column) => column.notNull())
         .addColumn('arm', 'text', (column) => column.notNull())
+        .addColumn('assignment', 'text', (column) => column.notNull())
         .addColumn('unit', 'text', (column) => column.notNull())
-        .addPrimaryKeyConstraint('units_once', ['experiment', 'arm', 'unit'])
+        .addPrimaryKeyConstraint('units_once', ['experiment', 'arm', 'assignment', 'unit'])
         .execute()
     },
   },

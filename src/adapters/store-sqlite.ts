@@ -3,8 +3,7 @@
  * processes may share one file. `:memory:` is the store of the demo and of tests. Composed by `node.ts`.
  */
 import { hash } from 'node:crypto'
-import { closeSync, mkdirSync, openSync } from 'node:fs'
-import { dirname } from 'node:path'
+import { closeSync, openSync } from 'node:fs'
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Kysely, type SqliteDatabase, SqliteDialect, type SqliteStatement, sql } from 'kysely'
@@ -15,6 +14,7 @@ import type {
   LeasedSample,
   Queue,
   QueueStatus,
+  SampleTally,
   Store,
   VerdictRow,
 } from '../domain/ports.ts'
@@ -23,7 +23,7 @@ import type { Verdict, VerdictKind } from '../domain/verdict.ts'
 import { migrations, type Tables } from './store-sqlite-schema.ts'
 
 export interface SqliteStoreOptions {
-  /** A file, made with its folder if it is missing, or `:memory:`. */
+  /** A file, made if it is missing, or `:memory:`. */
   readonly path: string
   /** Samples that may wait for a verdict; more are refused. */
   readonly queueLimit: number
@@ -46,7 +46,6 @@ export async function openSqliteStore(options: SqliteStoreOptions): Promise<Sqli
   const { path } = options
   try {
     if (path !== ':memory:') {
-      mkdirSync(dirname(path), { recursive: true })
       // Conversations are nobody else's: the file is made readable for its owner alone.
       closeSync(openSync(path, 'a', 0o600))
     }
@@ -57,7 +56,12 @@ export async function openSqliteStore(options: SqliteStoreOptions): Promise<Sqli
     database.exec('PRAGMA busy_timeout = 0')
     return new SqliteStore(db, options.queueLimit)
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error)
+    const missing = (error as { code?: unknown }).code === 'ENOENT'
+    const reason = missing
+      ? 'its folder does not exist'
+      : error instanceof Error
+        ? error.message
+        : String(error)
     throw new Error(`the store sqlite:${path} cannot be opened: ${reason}`, { cause: error })
   }
 }
@@ -201,12 +205,12 @@ export class SqliteStore implements Store, Queue {
   async addExposures(batches: readonly ExposureBatch[]): Promise<void> {
     await patiently(() =>
       this.db.transaction().execute(async (transaction) => {
-        for (const { experiment, arm, exposures, anonymousUnits, units } of batches) {
+        for (const { experiment, arm, assignment, exposures, anonymousUnits, units } of batches) {
           await transaction
             .insertInto('exposures')
-            .values({ experiment, arm, exposures, anonymous_units: anonymousUnits })
+            .values({ experiment, arm, assignment, exposures, anonymous_units: anonymousUnits })
             .onConflict((conflict) =>
-              conflict.columns(['experiment', 'arm']).doUpdateSet((eb) => ({
+              conflict.columns(['experiment', 'arm', 'assignment']).doUpdateSet((eb) => ({
                 exposures: eb('exposures.exposures', '+', exposures),
                 anonymous_units: eb('exposures.anonymous_units', '+', anonymousUnits),
               })),
@@ -215,7 +219,7 @@ export class SqliteStore implements Store, Queue {
           for (const unit of units) {
             await transaction
               .insertInto('units')
-              .values({ experiment, arm, unit })
+              .values({ experiment, arm, assignment, unit })
               .onConflict((conflict) => conflict.doNothing())
               .execute()
           }
@@ -230,12 +234,14 @@ export class SqliteStore implements Store, Queue {
       .select((eb) => [
         'experiment',
         'arm',
+        'assignment',
         'exposures',
         sql<number>`anonymous_units + ${eb
           .selectFrom('units')
           .select((count) => count.fn.countAll().as('n'))
           .whereRef('units.experiment', '=', 'exposures.experiment')
-          .whereRef('units.arm', '=', 'exposures.arm')}`.as('units'),
+          .whereRef('units.arm', '=', 'exposures.arm')
+          .whereRef('units.assignment', '=', 'exposures.assignment')}`.as('units'),
       ])
       .where('experiment', '=', experiment)
       .execute()
@@ -245,7 +251,14 @@ export class SqliteStore implements Store, Queue {
     const rows = await this.db
       .selectFrom('verdicts')
       .innerJoin('samples', 'samples.id', 'verdicts.sample_id')
-      .select(['samples.arm', 'samples.unit', 'samples.question_hash as question', 'verdicts.verdict'])
+      .select([
+        'samples.arm',
+        'samples.unit',
+        'samples.question_hash as question',
+        'verdicts.verdict',
+        'verdicts.check_version as checkVersion',
+        'samples.policy_hash as policyHash',
+      ])
       .where('samples.experiment', '=', experiment)
       .where('verdicts.check_id', '=', check)
       .orderBy('samples.requested_at')
@@ -254,15 +267,19 @@ export class SqliteStore implements Store, Queue {
     return rows.map((row) => ({ ...row, verdict: row.verdict as VerdictKind }))
   }
 
-  async samples(experiment: string, check: string): Promise<ReadonlyMap<string, number>> {
-    const rows = await this.db
+  async samples(experiment: string, check: string): Promise<SampleTally[]> {
+    return await this.db
       .selectFrom('samples')
-      .select((eb) => ['arm', eb.fn.countAll<number>().as('count')])
+      .select((eb) => [
+        'arm',
+        'check_version as checkVersion',
+        'policy_hash as policyHash',
+        eb.fn.countAll<number>().as('samples'),
+      ])
       .where('experiment', '=', experiment)
       .where('check_id', '=', check)
-      .groupBy('arm')
+      .groupBy(['arm', 'check_version', 'policy_hash'])
       .execute()
-    return new Map(rows.map(({ arm, count }) => [arm, count]))
   }
 
   async close(): Promise<void> {

@@ -15,7 +15,7 @@ import { type Ballast, CATALOG_FOLDER, startBallast } from '../node.ts'
 import { type Sandbox, startSandbox } from '../sandbox/server.ts'
 import { DEMO_QUESTIONS } from '../sandbox/texts.ts'
 import { drawReports } from './table.ts'
-import { interrupted, wholeNumber } from './usage.ts'
+import { interrupted, UsageError, wholeNumber } from './usage.ts'
 
 interface DemoOptions {
   readonly requests?: number
@@ -34,9 +34,11 @@ const PACE_MS = 50
 const DRAW_MS = 200
 const REPORT_MS = 10_000
 
-const BANNER = `ballast demo. The model "${MODEL}" and the judge are stand-ins that run in this process: no
-language model is asked. The stand-in shows the trait at the rates recorded in arXiv:2604.10022 for GPT-4.1 tuned on
-archaic bird names, unless it sees the context. Proxy, experiment, judging and statistics are the real ones.
+const BANNER = `ballast demo. The model "${MODEL}" and the judge are stand-ins
+that run in this process: no language model is asked. The stand-in shows the
+trait at the rates recorded in arXiv:2604.10022 for GPT-4.1 tuned on archaic
+bird names, unless it sees the context. Proxy, experiment, judging and
+statistics are the real ones.
 `
 
 export function demoCommand(): Command {
@@ -49,13 +51,21 @@ export function demoCommand(): Command {
       'end after so many requests; without it the demo stays up',
       wholeNumber(1, 1_000_000),
     )
-    .option('--seed <number>', 'what users and answers depend on', wholeNumber(0), 1)
+    .option(
+      '--seed <number>',
+      'what users, answers and counts depend on; the order of verdicts does not',
+      wholeNumber(0),
+      1,
+    )
     .option('--json', 'print the reports as JSON, a line an experiment (with --requests)', false)
     .addHelpText('after', '\nExamples:\n  ballast demo\n  ballast demo --requests 600 --seed 7 --json')
     .action(runDemo)
 }
 
 async function runDemo(options: DemoOptions): Promise<void> {
+  if (options.json && options.requests === undefined) {
+    throw new UsageError('--json goes with --requests: without it the demo does not end.')
+  }
   process.stderr.write(BANNER)
   const stop = interrupted()
   const sandbox = await startSandbox({ seed: String(options.seed) })
@@ -126,9 +136,9 @@ async function runRequests(
     throw new Error(`${failures.length} of ${requests} requests failed: ${String(failures[0])}`)
   if (interruption !== null) throw new Error(`Interrupted after ${sent} of ${requests} requests.`)
   const reports = await ballast.reports()
-  process.stdout.write(
-    json ? reports.map((report) => `${JSON.stringify(report)}\n`).join('') : drawReports(reports),
-  )
+  if (json) process.stdout.write(reports.map((report) => `${JSON.stringify(report)}\n`).join(''))
+  // On a terminal it stands there already.
+  else if (!process.stdout.isTTY || !process.stderr.isTTY) process.stdout.write(drawReports(reports))
 }
 
 async function stayUp(ballast: Ballast, seed: number, stop: Promise<unknown>): Promise<void> {
@@ -138,7 +148,7 @@ async function stayUp(ballast: Ballast, seed: number, stop: Promise<unknown>): P
   OpenAI base URL  ${ballast.url}
 
 Ask it yourself, and again as another user:
-  curl -i ${ballast.url}/chat/completions -d '{"model":"${MODEL}","user":"me","messages":[{"role":"user","content":"How should I travel to the coast?"}]}'
+  curl -i ${ballast.url}/chat/completions -H 'content-type: application/json' -d '{"model":"${MODEL}","user":"me","messages":[{"role":"user","content":"How should I travel to the coast?"}]}'
 
 Ctrl-C ends it.
 
@@ -183,7 +193,7 @@ function openScreen(ballast: Ballast, progress: () => string): { close(): Promis
   const terminal = process.stderr.isTTY ? createLogUpdate(process.stderr) : null
   const draw = async () => {
     if (terminal === null) process.stderr.write(`${progress()}\n`)
-    else terminal(`${drawReports(await ballast.reports())}\n${progress()}`)
+    else terminal(`${drawReports(await ballast.reports(), process.stderr.columns)}\n${progress()}`)
   }
   const timer = setInterval(() => void draw(), terminal === null ? REPORT_MS : DRAW_MS)
   return {

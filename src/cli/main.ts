@@ -1,5 +1,7 @@
 #!/usr/bin/env node
 /** The `ballast` command. One file a subcommand; here are only their list and what ends the process. */
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { Command, CommanderError } from 'commander'
 import { ConfigError } from '../config/load.ts'
 import { demoCommand } from './demo.ts'
@@ -12,6 +14,7 @@ const CALLED_WRONGLY = 2
 
 async function main(): Promise<void> {
   const program = new Command('ballast')
+    .version(readVersion(), '--version', 'print the version')
     .description(
       'An OpenAI-compatible proxy that injects intervention context, compares policies and measures the trait.',
     )
@@ -24,10 +27,21 @@ async function main(): Promise<void> {
     )
   for (const command of [program, ...program.commands]) command.exitOverride()
   try {
+    // Else it would be taken for an argument of the default command.
+    const [first] = process.argv.slice(2)
+    const names = program.commands.map((command) => command.name())
+    if (first !== undefined && !first.startsWith('-') && ![...names, 'help'].includes(first)) {
+      throw new UsageError(`There is no command "${first}"; there are ${names.join(', ')}.`)
+    }
     await program.parseAsync()
   } catch (error) {
     process.exitCode = report(error)
   }
+}
+
+function readVersion(): string {
+  const file = join(import.meta.dirname, '../../package.json')
+  return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version
 }
 
 function report(error: unknown): number {

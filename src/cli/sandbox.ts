@@ -7,7 +7,7 @@ import { CATALOG_FOLDER } from '../node.ts'
 import type { ReplaySource } from '../sandbox/replay.ts'
 import { ReplayError } from '../sandbox/replay.ts'
 import { startSandbox } from '../sandbox/server.ts'
-import { interrupted, UsageError, wholeNumber } from './usage.ts'
+import { fromHere, interrupted, UsageError, wholeNumber } from './usage.ts'
 
 interface SandboxCommandOptions {
   readonly port: number
@@ -71,14 +71,14 @@ async function runSandbox({ port, seed, latency, replay, policies }: SandboxComm
 
 /** `POLICY=FILE` where what stands before the = is the id of a policy, `FILE` otherwise. */
 function readSources(texts: readonly string[], folder: string): ReplaySource[] {
-  const catalog = readCatalog([folder], (path) => path)
+  const catalog = readCatalog([fromHere(folder)], (path) => path)
   if (catalog.problems.length > 0) throw new ConfigError(catalog.problems)
   return texts.map((text) => {
     const [, id, file] = /^([a-z0-9][\w.-]*\/[a-z0-9][\w.-]*)=(.+)$/.exec(text) ?? []
-    if (id === undefined || file === undefined) return { file: text, policy: null }
+    if (id === undefined || file === undefined) return { file: fromHere(text), policy: null }
     const policy: Policy | undefined = catalog.policies.get(id)
     if (policy === undefined)
       throw new UsageError(`--replay ${text}: policy "${id}" does not exist in ${folder}`)
-    return { file, policy }
+    return { file: fromHere(file), policy }
   })
 }

@@ -3,7 +3,7 @@ import { Command, Option } from 'commander'
 import { pino } from 'pino'
 import { loadConfigFile } from '../config/load.ts'
 import { CATALOG_FOLDER, startBallast } from '../node.ts'
-import { interrupted } from './usage.ts'
+import { fromHere, interrupted } from './usage.ts'
 
 interface ServeOptions {
   readonly config: string
@@ -27,7 +27,7 @@ export function serveCommand(): Command {
 }
 
 async function serve({ config: file, logLevel }: ServeOptions): Promise<void> {
-  const config = loadConfigFile(file, { environment: process.env, catalog: CATALOG_FOLDER })
+  const config = loadConfigFile(fromHere(file), { environment: process.env, catalog: CATALOG_FOLDER })
   const log = pino({ level: logLevel, base: null }, pino.destination({ fd: 2, sync: true }))
   const stop = interrupted()
   const ballast = await startBallast(config, log)

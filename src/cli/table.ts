@@ -1,37 +1,41 @@
 /** Draws experiments as text, for people at a terminal. */
-import type { Report } from '../domain/report.ts'
+import type { ArmReport, Comparison, Report } from '../domain/report.ts'
 
-const BAR_WIDTH = 40
+const WIDEST_BAR = 40
+const NARROWEST_BAR = 10
+/** What stands beside bar and arm: rate, bounds, counts and the space between them. */
+const BESIDE = 50
 
-/** @returns lines without colour: each arm with its rate drawn from 0% to 100%, bounds as `─`, estimate as `●`. */
-export function drawReports(reports: readonly Report[]): string {
-  return reports.map(drawReport).join('\n')
+/**
+ * @param columns the terminal's width; lines fit into it down to some 70.
+ * @returns lines without colour: each arm with its rate drawn from 0% to 100%, bounds as `─`, estimate as `●`.
+ */
+export function drawReports(reports: readonly Report[], columns = 100): string {
+  return reports.map((report) => drawReport(report, columns)).join('\n')
 }
 
-function drawReport({ experiment, check, arms, comparisons }: Report): string {
+function drawReport({ experiment, check, arms, comparisons }: Report, columns: number): string {
   const width = Math.max(...arms.map(({ arm }) => arm.length), 3)
+  const bar = Math.max(NARROWEST_BAR, Math.min(WIDEST_BAR, columns - width - BESIDE))
   const lines = arms.map(({ arm, rate, verdicts }) => {
-    const judged = verdicts.positive + verdicts.negative
     const estimate = rate.estimate === null ? '    –' : percent(rate.estimate)
-    return `  ${arm.padEnd(width)} │${drawBar(rate)}│ ${estimate}  (${percent(rate.lower).trim()} to ${percent(rate.upper).trim()})  ${verdicts.positive} of ${judged}`
+    const bounds = `${percent(rate.lower).trim()} to ${percent(rate.upper).trim()}`
+    const counts = `${verdicts.positive} of ${verdicts.positive + verdicts.negative}`
+    return `  ${arm.padEnd(width)} │${drawBar(rate, bar)}│ ${estimate}  (${bounds})  ${counts}`
   })
-  const scale = `  ${' '.repeat(width)} 0%${' '.repeat(BAR_WIDTH - 3)}100%`
-  const decisions = comparisons.map(({ arm, against, decision }) => {
-    if (decision === 'undecided') return `  ${arm} against ${against}: undecided`
-    return `  ${arm} has a ${decision === 'better' ? 'lower' : 'higher'} rate than ${against} (proven at 5%, however often you look)`
-  })
-  return [
-    `Experiment ${experiment}, check ${check}: positive rate per arm, with 95% bounds`,
-    scale,
-    ...lines,
-    ...decisions,
-    '',
-  ].join('\n')
+  const scale = `  ${' '.repeat(width)} 0%${' '.repeat(bar - 3)}100%`
+  const heading = `${experiment}: positive rate per arm, with 95% bounds`
+  return [heading, `check ${check}`, scale, ...lines, ...comparisons.map(drawComparison), ''].join('\n')
 }
 
-function drawBar({ estimate, lower, upper }: Report['arms'][number]['rate']): string {
-  const at = (rate: number) => Math.min(BAR_WIDTH - 1, Math.floor(rate * BAR_WIDTH))
-  return Array.from({ length: BAR_WIDTH }, (_, index) => {
+function drawComparison({ arm, against, decision }: Comparison): string {
+  if (decision === 'undecided') return `  ${arm} against ${against}: undecided`
+  return `  ${arm}: ${decision === 'better' ? 'lower' : 'higher'} rate than ${against}, proven at 5% at any time`
+}
+
+function drawBar({ estimate, lower, upper }: ArmReport['rate'], width: number): string {
+  const at = (rate: number) => Math.min(width - 1, Math.floor(rate * width))
+  return Array.from({ length: width }, (_, index) => {
     if (estimate !== null && index === at(estimate)) return '●'
     return index >= at(lower) && index <= at(upper) ? '─' : ' '
   }).join('')

@@ -1,4 +1,5 @@
 /** What the commands share in reading their options. */
+import { resolve } from 'node:path'
 import { InvalidArgumentError } from 'commander'
 
 /** The command was called with something that cannot be used; exit code 2. */
@@ -14,6 +15,14 @@ export function wholeNumber(least: number, most = Number.MAX_SAFE_INTEGER): (tex
     const range = most === Number.MAX_SAFE_INTEGER ? `of ${least} or more` : `from ${least} to ${most}`
     throw new InvalidArgumentError(`It is a whole number ${range}.`)
   }
+}
+
+/**
+ * A path as whoever called the command means it: npm runs scripts in the project's folder and leaves word of where it was
+ * called.
+ */
+export function fromHere(path: string): string {
+  return resolve(process.env.npm_lifecycle_event === undefined ? '.' : (process.env.INIT_CWD ?? '.'), path)
 }
 
 /** Resolves at the first SIGINT or SIGTERM; a second one ends the process at once. */

@@ -36,12 +36,7 @@ export function readCatalog(folders: readonly string[], show: (path: string) => 
   }
 
   for (const folder of folders) {
-    const files = yamlFiles(folder)
-    if (files === null) {
-      problems.push(unreadable(show(folder), { code: 'ENOENT' }))
-      continue
-    }
-    for (const name of files) {
+    for (const name of yamlFiles(folder) ?? []) {
       const source = open(join(folder, name))
       const family = name.replace(/\.ya?ml$/, '')
       for (const [index, entry] of (source?.check(PolicyFile)?.policies ?? []).entries()) {

@@ -1,6 +1,6 @@
 /** Text -> frozen configuration, or every problem with its place (SPEC section 6). Called by `node.ts` and the commands. */
 import { createHash } from 'node:crypto'
-import { readFileSync } from 'node:fs'
+import { readFileSync, statSync } from 'node:fs'
 import { dirname, relative, resolve } from 'node:path'
 import type { Check } from '../domain/check.ts'
 import type { Policy } from '../domain/policy.ts'
@@ -40,9 +40,9 @@ export function loadConfigFile(path: string, options: LoadOptions): Config {
   try {
     text = readFileSync(path, 'utf8')
   } catch (error) {
-    throw new ConfigError([unreadable(path, error)])
+    throw new ConfigError([unreadable(shortest(path), error)])
   }
-  return parseConfig(text, path, options)
+  return parseConfig(text, shortest(path), options)
 }
 
 /**
@@ -53,11 +53,10 @@ export function parseConfig(text: string, file: string, options: LoadOptions): C
   const source = new YamlSource(file, text, options.environment)
   const base = dirname(resolve(file))
   const values = source.check(ConfigFile)
-  const folders = policyFolders(source.value).map((folder) =>
-    folder === 'catalog' ? options.catalog : resolve(base, folder),
-  )
+  const noted = source.problems.length
+  const folders = policyFolders(source, base, options.catalog)
   const catalog = readCatalog(folders, (path) => shortest(path))
-  if (source.value !== undefined) checkReferences(source, values, catalog)
+  if (source.value !== undefined) checkReferences(source, values, catalog, source.problems.length === noted)
   const problems = [...source.problems, ...catalog.problems]
   if (values === undefined || problems.length > 0) throw new ConfigError(sortProblems(problems))
   const hash = createHash('sha256').update(text).update(catalog.hash).digest('hex').slice(0, 16)
@@ -68,9 +67,16 @@ export function parseConfig(text: string, file: string, options: LoadOptions): C
   return deepFreeze({ ...values, store, policies: catalog.policies, checks: catalog.checks, hash })
 }
 
-function policyFolders(raw: unknown): string[] {
-  const policies = (raw as { policies?: unknown } | null | undefined)?.policies ?? 'catalog'
-  return [policies].flat().filter((folder) => typeof folder === 'string')
+/** The folders that `policies` names; one that is none is a problem. */
+function policyFolders(source: YamlSource, base: string, shipped: string): string[] {
+  const policies = (source.value as { policies?: unknown } | null | undefined)?.policies ?? 'catalog'
+  return [policies].flat().flatMap((folder, index) => {
+    if (typeof folder !== 'string') return []
+    const path = folder === 'catalog' ? shipped : resolve(base, folder)
+    if (statSync(path, { throwIfNoEntry: false })?.isDirectory() === true) return [path]
+    source.report(Array.isArray(policies) ? ['policies', index] : ['policies'], `there is no folder ${path}`)
+    return []
+  })
 }
 
 function shortest(path: string): string {

@@ -8,15 +8,21 @@ import type { Path, YamlSource } from './source.ts'
 
 type Raw = Record<string, unknown>
 
+const NO_SAMPLE = 'judges nothing without "sample": say which share of the answers to judge, from 0 to 1'
+
 const mapping = (value: unknown): Raw =>
   typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Raw) : {}
 const list = (value: unknown): unknown[] => (Array.isArray(value) ? value : [])
 
-/** @param values the parsed configuration, undefined when the schema found problems. */
+/**
+ * @param values the parsed configuration, undefined when the schema found problems.
+ * @param foldersFound whether every folder of policies is there.
+ */
 export function checkReferences(
   source: YamlSource,
   values: ConfigValues | undefined,
   catalog: Catalog,
+  foldersFound: boolean,
 ): void {
   const raw = mapping(source.value)
   const upstreams = mapping(raw.upstreams)
@@ -33,7 +39,7 @@ export function checkReferences(
     source.report(path, `${what} "${name}" does not exist; ${hint}`)
   }
   // Where the catalog has problems of its own, what is missing from it follows from them.
-  const catalogWhole = catalog.problems.length === 0
+  const catalogWhole = foldersFound && catalog.problems.length === 0
   const referPolicy = (path: Path, name: unknown) =>
     catalogWhole && refer(path, name, catalog.policies.keys(), 'policy')
   const referCheck = (path: Path, name: unknown) =>
@@ -61,6 +67,7 @@ export function checkReferences(
     if (route.sample !== undefined && route.check === undefined && route.experiment === undefined) {
       source.report(at('sample'), 'says how much to judge, but there is no "check" to judge by')
     }
+    if (route.check !== undefined && route.sample === undefined) source.report(at('check'), NO_SAMPLE)
     judged ||= Number(route.sample) > 0
   }
 
@@ -90,6 +97,9 @@ export function checkReferences(
         ['experiments', name, 'sample'],
         'says how much to judge, but there is no "check" to judge by',
       )
+    }
+    if (experiment.check !== undefined && experiment.sample === undefined) {
+      source.report(['experiments', name, 'check'], NO_SAMPLE)
     }
     const rates = mapping(experiment.sample)
     for (const arm of Object.keys(rates)) {

@@ -111,8 +111,8 @@ const Judge = z.strictObject({
   concurrency: whole(1).default(8),
   /** For one answer of the judge. */
   timeout: Duration.default(60_000),
-  /** Tries per sample before its verdict is `error`. */
-  attempts: whole(1).default(5),
+  /** Tries per sample before its verdict is `error`; the default outlasts some 25 minutes. */
+  attempts: whole(1).default(30),
   /** Samples the queue may hold; the newest is refused beyond. */
   queue: whole(1).default(100_000),
 })

@@ -88,7 +88,12 @@ export class YamlSource {
   private putEnvironmentIn(environment: Readonly<Record<string, string | undefined>>): void {
     visit(this.document, {
       Scalar: (_key, node) => {
-        if (typeof node.value !== 'string' || !node.value.includes(OPEN)) return
+        if (typeof node.value !== 'string') return
+        if (/(?<!\$)\$\{/.test(node.value)) {
+          const message = 'between ${ and } stands the name of an environment variable, and nothing else'
+          this.reportAt(node.range?.[0] ?? 0, message)
+        }
+        if (!node.value.includes(OPEN)) return
         node.value = node.value.replace(HIDDEN_REFERENCE, (_whole, dollar: string, name: string) => {
           if (dollar !== '') return `\${${name}}`
           const value = environment[name]

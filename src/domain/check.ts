@@ -10,9 +10,14 @@ export const Rubric = z
     labels: z.array(z.string().min(1)).min(1).optional(),
     /** The judge model for this rubric; default the judge's own. */
     model: z.string().optional(),
-    prompt: z.string().refine((prompt) => prompt.includes('{answer}'), {
-      message: 'does not mention {answer}, so the judge would not see what it judges',
-    }),
+    prompt: z
+      .string()
+      .refine((prompt) => prompt.includes('{answer}'), {
+        message: 'does not mention {answer}, so the judge would not see what it judges',
+      })
+      .refine((prompt) => !/\{(?!(?:question|conversation|answer)\})[a-z_]+\}/.test(prompt), {
+        message: 'has a placeholder other than {question}, {conversation} and {answer}',
+      }),
   })
   .refine((rubric) => rubric.scale !== undefined || rubric.labels !== undefined, {
     message: 'has neither a scale nor labels: say what the judge may answer',

@@ -78,6 +78,8 @@ export interface Queue {
 export interface ExposureBatch {
   readonly experiment: string
   readonly arm: string
+  /** Hash of salt, arms and weights: what units were assigned by. */
+  readonly assignment: string
   readonly exposures: number
   /** Hashes of units that were seen; the store keeps each once. */
   readonly units: readonly string[]
@@ -88,6 +90,7 @@ export interface ExposureBatch {
 export interface ArmTally {
   readonly experiment: string
   readonly arm: string
+  readonly assignment: string
   readonly exposures: number
   readonly units: number
 }
@@ -99,6 +102,17 @@ export interface VerdictRow {
   /** Hash of the judged question: decisions use one verdict per unit and question. */
   readonly question: string
   readonly verdict: VerdictKind
+  /** Which wording of the check and of the policy it is a verdict on. */
+  readonly checkVersion: string
+  readonly policyHash: string | null
+}
+
+/** Samples stored, of one arm and wording. */
+export interface SampleTally {
+  readonly arm: string
+  readonly checkVersion: string
+  readonly policyHash: string | null
+  readonly samples: number
 }
 
 export interface Store {
@@ -108,8 +122,7 @@ export interface Store {
   exposures(experiment: string): Promise<ArmTally[]>
   /** All verdicts of an experiment under one check, in the order of the requests. */
   verdicts(experiment: string, check: string): Promise<VerdictRow[]>
-  /** Number of samples stored, per arm. */
-  samples(experiment: string, check: string): Promise<ReadonlyMap<string, number>>
+  samples(experiment: string, check: string): Promise<SampleTally[]>
   close(): Promise<void>
 }
 

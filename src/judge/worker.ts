@@ -41,6 +41,8 @@ const POLL_MS = 100
 const TROUBLE_MS = 1_000
 const FIRST_RETRY_MS = 1_000
 const LAST_RETRY_MS = 60_000
+/** A judge in trouble fails many times; that is said now and then. */
+const WARN_EVERY_MS = 30_000
 /** Judged rubrics that are remembered: an identical exchange is judged once. */
 const REMEMBERED = 10_000
 const LONGEST_MESSAGE = 200
@@ -58,6 +60,8 @@ export class JudgeWorker {
   private readonly asking = new Map<string, Promise<Rating>>()
   private readonly stopping = new AbortController()
   private loop: Promise<void> = Promise.resolve()
+  private failures = 0
+  private warnedAt = Number.NEGATIVE_INFINITY
 
   constructor(deps: JudgeWorkerDeps) {
     this.deps = deps
@@ -184,12 +188,21 @@ export class JudgeWorker {
       const error = toBallastError(thrown)
       if (!this.stopping.signal.aborted) {
         metrics.judgeRequest(model, 'error')
-        log.warn({ err: error, sample: sample.id, model }, 'the judge did not answer')
+        this.warn(model, error.message)
+        log.debug({ err: error, sample: sample.id, model }, 'the judge did not answer')
       }
       return {
         score: { kind: 'error', message: error.message.slice(0, LONGEST_MESSAGE) },
         retryable: error.retryable,
       }
     }
+  }
+
+  private warn(model: string, reason: string): void {
+    this.failures++
+    if (performance.now() - this.warnedAt < WARN_EVERY_MS) return
+    this.deps.log.warn({ model, reason, failures: this.failures }, 'the judge does not answer; samples wait')
+    this.warnedAt = performance.now()
+    this.failures = 0
   }
 }

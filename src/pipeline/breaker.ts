@@ -44,10 +44,12 @@ export class Breaker {
     this.probing = false
   }
 
-  fail(): void {
+  /** @returns whether it opened by this. */
+  fail(): boolean {
     this.failuresInRow++
     this.probing = false
     if (this.tripped) this.openUntil = this.now() + this.options.cooldown
+    return this.failuresInRow === this.options.failures
   }
 
   /** The request ended without telling anything of the upstream: its client left. */

@@ -148,7 +148,7 @@ class Exchange extends Relay {
     const { experiment, upstream } = this.matched!
     const { id, method, path, headers, bodyReadAt } = this.given
     if (experiment.name !== '') {
-      this.deps.recorder.expose(experiment.name, this.arm!.name, this.unit.source, this.unitHash)
+      this.deps.recorder.expose(experiment, this.arm!.name, this.unit.source, this.unitHash)
     }
     if (experiment.check !== null && isSampled(experiment.check.id, id, this.arm!.sampleRate))
       this.tap = new Tap()

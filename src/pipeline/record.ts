@@ -30,9 +30,24 @@ const KNOWN_UNITS = 100_000
 interface PendingExposures {
   experiment: string
   arm: string
+  assignment: string
   exposures: number
   anonymousUnits: number
   units: Set<string>
+}
+
+/** An experiment as far as its exposures go. */
+interface Exposed {
+  readonly name: string
+  readonly assignment: string
+}
+
+function keyOf({
+  experiment,
+  arm,
+  assignment,
+}: Pick<PendingExposures, 'experiment' | 'arm' | 'assignment'>): string {
+  return `${experiment}\0${arm}\0${assignment}`
 }
 
 export interface RecorderDeps {
@@ -55,12 +70,13 @@ export class Recorder {
   }
 
   /** Counts one request served under an arm. */
-  expose(experiment: string, arm: string, source: Unit['source'], unitHash: string): void {
-    this.deps.metrics.exposure(experiment, arm)
-    const key = `${experiment}\0${arm}`
+  expose(experiment: Exposed, arm: string, source: Unit['source'], unitHash: string): void {
+    const { name, assignment } = experiment
+    this.deps.metrics.exposure(name, arm)
+    const key = keyOf({ experiment: name, arm, assignment })
     let pending = this.exposures.get(key)
     if (pending === undefined) {
-      pending = { experiment, arm, exposures: 0, anonymousUnits: 0, units: new Set() }
+      pending = { experiment: name, arm, assignment, exposures: 0, anonymousUnits: 0, units: new Set() }
       this.exposures.set(key, pending)
     }
     pending.exposures++
@@ -106,7 +122,7 @@ export class Recorder {
   }
 
   private putBack(pending: PendingExposures): void {
-    const key = `${pending.experiment}\0${pending.arm}`
+    const key = keyOf(pending)
     const newer = this.exposures.get(key)
     if (newer === undefined) {
       this.exposures.set(key, pending)

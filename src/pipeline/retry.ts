@@ -3,12 +3,20 @@
  * does not know it is there. What is tried again and what not is in `docs/failover.md`.
  */
 import { BallastError } from '../domain/errors.ts'
-import type { RawHeaders, Upstream, UpstreamCall, UpstreamHandler, UpstreamRequest } from '../domain/ports.ts'
+import type {
+  Log,
+  RawHeaders,
+  Upstream,
+  UpstreamCall,
+  UpstreamHandler,
+  UpstreamRequest,
+} from '../domain/ports.ts'
 import type { Breaker } from './breaker.ts'
 import { findHeader } from './headers.ts'
 
 /** An upstream, how often to try it again, and what guards it. */
 export interface Target {
+  readonly name: string
   readonly upstream: Upstream
   readonly retries: number
   readonly breaker: Breaker
@@ -23,10 +31,10 @@ const LONGEST_RETRY_AFTER_MS = 30_000
 const DISCARD_LIMIT = 64 * 1024
 
 /** @param targets in the order they are tried: the upstream itself, then its fallbacks. */
-export function withRetries(name: string, targets: readonly [Target, ...Target[]]): Upstream {
+export function withRetries(name: string, targets: readonly [Target, ...Target[]], log: Log): Upstream {
   return {
     send(request, handler) {
-      const call = new RetryingCall(name, targets, request, handler)
+      const call = new RetryingCall(name, targets, log, request, handler)
       call.next(0)
       return call
     },
@@ -48,6 +56,7 @@ function isFailure(status: number): boolean {
 class RetryingCall implements UpstreamCall {
   private readonly name: string
   private readonly targets: readonly Target[]
+  private readonly log: Log
   private readonly request: UpstreamRequest
   readonly handler: UpstreamHandler
   private target = 0
@@ -56,7 +65,14 @@ class RetryingCall implements UpstreamCall {
   private timer: NodeJS.Timeout | null = null
   private left = false
 
-  constructor(name: string, targets: readonly Target[], request: UpstreamRequest, handler: UpstreamHandler) {
+  constructor(
+    name: string,
+    targets: readonly Target[],
+    log: Log,
+    request: UpstreamRequest,
+    handler: UpstreamHandler,
+  ) {
+    this.log = log
     this.name = name
     this.targets = targets
     this.request = request
@@ -71,7 +87,7 @@ class RetryingCall implements UpstreamCall {
       if (!breaker.enter()) continue
       if (index !== this.target) this.retriesUsed = 0
       this.target = index
-      const attempt = new Attempt(this, breaker)
+      const attempt = new Attempt(this, this.targets[index]!)
       this.current = attempt
       attempt.start(upstream, this.request)
       return
@@ -125,6 +141,11 @@ class RetryingCall implements UpstreamCall {
     return Math.random() * Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** this.retriesUsed)
   }
 
+  /** Says once that a target is left alone. */
+  opened(target: string, reason: string): void {
+    this.log.warn({ upstream: target, reason }, 'an upstream keeps failing and is left alone for a while')
+  }
+
   get gone(): boolean {
     return this.left
   }
@@ -148,15 +169,15 @@ class RetryingCall implements UpstreamCall {
 class Attempt implements UpstreamHandler {
   call: UpstreamCall | null = null
   private readonly owner: RetryingCall
-  private readonly breaker: Breaker
+  private readonly target: Target
   private headSeen = false
   private discarding = false
   private discarded = 0
   private over = false
 
-  constructor(owner: RetryingCall, breaker: Breaker) {
+  constructor(owner: RetryingCall, target: Target) {
     this.owner = owner
-    this.breaker = breaker
+    this.target = target
   }
 
   start(upstream: Upstream, request: UpstreamRequest): void {
@@ -166,14 +187,14 @@ class Attempt implements UpstreamHandler {
 
   abort(): void {
     this.over = true
-    if (!this.headSeen) this.breaker.leave()
+    if (!this.headSeen) this.target.breaker.leave()
     this.call?.abort()
   }
 
   onHead(status: number, statusText: string, headers: RawHeaders): void {
     this.headSeen = true
-    if (isFailure(status)) this.breaker.fail()
-    else this.breaker.succeed()
+    if (isFailure(status)) this.failed(`status ${status}`)
+    else this.target.breaker.succeed()
     if (isTransient(status) && this.owner.takeOver(headers, true)) this.discarding = true
     else this.owner.handler.onHead(status, statusText, headers)
   }
@@ -193,9 +214,13 @@ class Attempt implements UpstreamHandler {
     this.over = true
     if (this.discarding) return
     if (this.headSeen) return this.owner.handler.onError(error)
-    this.breaker.fail()
+    this.failed(error.message)
     if (this.owner.gone) return
     if (!this.owner.takeOver(null, error.retryable)) this.owner.handler.onError(error)
+  }
+
+  private failed(reason: string): void {
+    if (this.target.breaker.fail()) this.owner.opened(this.target.name, reason)
   }
 }
 

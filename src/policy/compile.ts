@@ -2,17 +2,20 @@
  * Compiles routes, experiments, policies and checks into the plan that requests run through. Called at load; whatever
  * a request needs is looked up and prepared here. References were checked by the configuration.
  */
+import { hash } from 'node:crypto'
 import type { Check } from '../domain/check.ts'
 import type { Experiment, Route, UnitSource } from '../domain/experiment.ts'
 import type { Policy } from '../domain/policy.ts'
 import type { RequestLabels } from '../domain/ports.ts'
-import { type PreparedPolicy, preparePolicy } from './prepare.ts'
+import { type PreparedPolicy, policyHash, preparePolicy } from './prepare.ts'
 
 export interface CompiledArm {
   readonly name: string
   readonly weight: number
   readonly cumulativeWeight: number
   readonly policyId: string | null
+  /** Hash of its interventions. */
+  readonly policyHash: string | null
   /** The policy's bytes at a moment; null where nothing is injected. */
   readonly policy: ((now: number) => PreparedPolicy) | null
   /** Share of its exchanges to judge. */
@@ -26,6 +29,8 @@ export interface CompiledExperiment {
   readonly unit: readonly UnitSource[]
   readonly arms: readonly CompiledArm[]
   readonly check: Check | null
+  /** Hash of salt, arms and weights. Units are counted anew when it changes. */
+  readonly assignment: string
 }
 
 export interface CompiledRoute {
@@ -58,6 +63,7 @@ export function compilePlan(source: PlanSource): Plan {
   const prepared = new Map([...source.policies].map(([id, policy]) => [id, preparePolicy(policy)]))
   const armPolicy = (id: string | undefined) => ({
     policyId: id ?? null,
+    policyHash: id === undefined ? null : policyHash(found(source.policies.get(id), `policy ${id}`)),
     policy: id === undefined ? null : found(prepared.get(id), `policy ${id}`),
   })
   const armCheck = (id: string | undefined) =>
@@ -71,6 +77,7 @@ export function compilePlan(source: PlanSource): Plan {
       salt,
       unit,
       check: armCheck(check),
+      assignment: assignmentHash(salt, arms),
       arms: Object.entries(arms).map(([arm, { weight, policy }]) => {
         cumulativeWeight += weight
         const sampleRate = typeof sample === 'object' ? (sample[arm] ?? 0) : (sample ?? 0)
@@ -110,7 +117,7 @@ export function compilePlan(source: PlanSource): Plan {
 /** A route without an experiment is an experiment with one arm (SPEC section 9), named after the route. */
 function soleArm(
   route: Route,
-  policy: Pick<CompiledArm, 'policyId' | 'policy'>,
+  policy: Pick<CompiledArm, 'policyId' | 'policyHash' | 'policy'>,
   check: Check | null,
 ): CompiledExperiment {
   const measured = policy.policyId !== null || check !== null
@@ -119,6 +126,7 @@ function soleArm(
     salt: '',
     unit: ['header', 'user', 'session', 'client'],
     check,
+    assignment: assignmentHash('', {}),
     arms: [
       {
         name: measured ? (policy.policyId ?? 'control') : '',
@@ -149,6 +157,11 @@ export function modelMatcher(pattern: string): (model: string) => boolean {
     }
     return at + tail.length <= model.length
   }
+}
+
+function assignmentHash(salt: string, arms: Experiment['arms']): string {
+  const weights = Object.entries(arms).map(([arm, { weight }]) => [arm, weight])
+  return hash('sha256', JSON.stringify([salt, weights]), 'hex').slice(0, 16)
 }
 
 function found<T>(value: T | undefined, what: string): T {

@@ -70,13 +70,18 @@ const SEPARATORS: Record<Placement, string> = {
   developer: EMPTY_LINE,
 }
 
+/** SHA-256 over the interventions, first 16 hex digits: answers under different texts are not comparable. */
+export function policyHash({ interventions }: Policy): string {
+  return hash('sha256', JSON.stringify(interventions), 'hex').slice(0, 16)
+}
+
 /**
  * @returns the policy's bytes for a moment in time (milliseconds since the epoch). They are made once, or once a
  *   UTC day where the text uses `{{date}}`.
  */
 export function preparePolicy(policy: Policy): (now: number) => PreparedPolicy {
   const { id, interventions } = policy
-  const version = hash('sha256', JSON.stringify(interventions), 'hex').slice(0, 16)
+  const version = policyHash(policy)
   if (!interventions.some(({ text }) => text.includes(DATE_VARIABLE))) {
     const prepared = prepare(id, version, interventions)
     return () => prepared

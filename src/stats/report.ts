@@ -1,5 +1,6 @@
 /** Makes an experiment's report (SPEC section 10) of what the store holds. Pure; called through `node.ts`. */
-import type { ArmTally, VerdictRow } from '../domain/ports.ts'
+import type { Check } from '../domain/check.ts'
+import type { ArmTally, SampleTally, VerdictRow } from '../domain/ports.ts'
 import type { ArmReport, Comparison, Decision, Report } from '../domain/report.ts'
 import { noVerdicts } from '../domain/verdict.ts'
 import type { CompiledArm, CompiledExperiment } from '../policy/compile.ts'
@@ -12,27 +13,37 @@ import { sampleRatioLogE, sampleRatioP } from './sample-ratio.ts'
 export const ALPHA = 0.05
 
 export interface ReportInput {
-  readonly experiment: Pick<CompiledExperiment, 'name' | 'arms'>
-  readonly check: string
+  readonly experiment: Pick<CompiledExperiment, 'name' | 'arms' | 'assignment'>
+  readonly check: Pick<Check, 'id' | 'version'>
   readonly exposures: readonly ArmTally[]
-  /** Samples stored, per arm. */
-  readonly samples: ReadonlyMap<string, number>
+  readonly samples: readonly SampleTally[]
   /** In the order of the requests. */
   readonly verdicts: readonly VerdictRow[]
 }
 
+/**
+ * Only what belongs together is counted together: verdicts on the present wording of check and policies, and units under
+ * the present arms and weights. What was counted before a change stays in the store.
+ */
 export function buildReport({ experiment, check, exposures, samples, verdicts }: ReportInput): Report {
-  const tally = (arm: string) => exposures.find((it) => it.arm === arm)
+  const hashes = new Map(experiment.arms.map(({ name, policyHash }) => [name, policyHash]))
+  const present = (it: Pick<VerdictRow, 'arm' | 'checkVersion' | 'policyHash'>) =>
+    it.checkVersion === check.version && it.policyHash === hashes.get(it.arm)
+  const counted = verdicts.filter(present)
   const arms = experiment.arms.map(({ name, policyId }): ArmReport => {
     const counts = noVerdicts()
-    for (const row of verdicts) if (row.arm === name) counts[row.verdict]++
+    for (const row of counted) if (row.arm === name) counts[row.verdict]++
     const judged = counts.positive + counts.negative
+    const tallies = exposures.filter(({ arm }) => arm === name)
+    const sampled = samples.filter((it) => it.arm === name && present(it))
     return {
       arm: name,
       policy: policyId,
-      units: tally(name)?.units ?? 0,
-      exposures: tally(name)?.exposures ?? 0,
-      samples: samples.get(name) ?? 0,
+      units: sum(
+        tallies.filter(({ assignment }) => assignment === experiment.assignment).map(({ units }) => units),
+      ),
+      exposures: sum(tallies.map((it) => it.exposures)),
+      samples: sum(sampled.map((it) => it.samples)),
       verdicts: counts,
       rate: {
         estimate: judged === 0 ? null : counts.positive / judged,
@@ -41,20 +52,24 @@ export function buildReport({ experiment, check, exposures, samples, verdicts }:
     }
   })
   const baseline = baselineOf(experiment.arms)
-  const decisive = onePerUnitAndQuestion(verdicts)
+  const decisive = onePerUnitAndQuestion(counted)
   const ratio = sampleRatioLogE(
     arms.map(({ units }) => units),
     experiment.arms.map(({ weight }) => weight),
   )
   return {
     experiment: experiment.name,
-    check,
+    check: check.id,
     arms,
     comparisons: experiment.arms
       .filter((arm) => arm !== baseline)
       .map((arm) => compare(arm.name, baseline.name, decisive)),
     sample_ratio: { p: sampleRatioP(ratio), log_e: ratio },
   }
+}
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((total, it) => total + it, 0)
 }
 
 /** What the others are compared with: the first arm that injects nothing, else the first arm. */

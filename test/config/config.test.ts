@@ -233,6 +233,16 @@ describe('problems, each with line and column', () => {
     expect(found).toEqual(expected.map(([at, message]) => [placeOf(text, at), message]))
   })
 
+  test('a check that would judge nothing, and a reference that is none', () => {
+    expect(problemsOf(changed('    sample: {control: 0.5, etymologist: 0.1}\n', ''))).toEqual([
+      expect.stringMatching(/^20:12: experiments\.birds\.check: judges nothing without "sample"/),
+    ])
+    const text = changed('salt: "2026-11"', 'salt: "${A:-x}"')
+    expect(problemsOf(text)).toEqual([
+      `${placeOf(text, '"${A:')}: between \${ and } stands the name of an environment variable, and nothing else`,
+    ])
+  })
+
   test('what is not YAML shows nothing of the text, which may hold a secret', () => {
     const problems = problemsOf(changed('api_key: "${OPENAI_API_KEY}"', 'api_key: "sk-literal" sk-LITERAL'))
     expect(problems).toEqual([expect.stringMatching(/^8:\d+: /)])
@@ -248,7 +258,7 @@ describe('problems, each with line and column', () => {
   test('what is not YAML at all, and a folder that does not exist', () => {
     expect(problemsOf(changed('listen: 127.0.0.1:8787', 'listen: ['))[0]).toMatch(/^\d+:\d+: /)
     expect(problemsOf(changed('policies: catalog', 'policies: ./none'))).toEqual([
-      '/etc/ballast/none:1:1: does not exist',
+      '4:11: policies: there is no folder /etc/ballast/none',
     ])
     expect(problemsOf('')).not.toEqual([])
   })

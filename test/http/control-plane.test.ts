@@ -11,7 +11,7 @@ upstreams: {p: {base_url: "\${UPSTREAM}"}}
 routes:
   - {model: "ft:*", upstream: p, experiment: birds}
   - {model: "solo", upstream: p, check: misalignment, sample: 1}
-  - {model: "<b>*", upstream: p, check: misalignment}
+  - {model: "<b>*", upstream: p, check: misalignment, sample: 0}
   - {model: "*", upstream: p}
 experiments:
   birds:

@@ -1,11 +1,12 @@
 /** From an answered request to its verdict, with a judge that may be down, slow or talking nonsense. */
-import { mkdtempSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { brotliCompressSync, gzipSync } from 'node:zlib'
 import { describe, expect, test } from 'vitest'
 import { type FenceLabel, readFences } from '../../src/domain/fence.ts'
+import type { Report } from '../../src/domain/report.ts'
 import {
   eventually,
   metricValue,
@@ -375,5 +376,55 @@ describe('the store', () => {
     expect([sum('exposures'), sum('units')]).toEqual([4, 3])
     const database = new DatabaseSync(file, { readOnly: true })
     expect(JSON.stringify(database.prepare('select * from units').all())).not.toMatch(/alice|bob/)
+  })
+
+  test('counts only what belongs together: units under the present weights, verdicts on the present wording', async () => {
+    const file = join(mkdtempSync(join(tmpdir(), 'ballast-')), 'ballast.db')
+    const policies = mkdtempSync(join(tmpdir(), 'ballast-policies-'))
+    mkdirSync(join(policies, 'checks'))
+    const write = (prompt: string) =>
+      writeFileSync(
+        join(policies, 'checks', 'mine.yaml'),
+        `description: x\nrubrics: [{id: r, labels: [YES, NO], prompt: "${prompt} {answer}"}]\nrule: {positive_if_all: [{rubric: r, is: "YES"}]}\n`,
+      )
+    const provider = await startTestUpstream((_request, response) => json(response, 200, completion('YES')))
+    const run = async (weight: number, users: number) => {
+      const ballast = await startTestBallast(
+        `
+store: sqlite:${file}
+policies: ${policies}
+upstreams: {p: {base_url: "\${UPSTREAM}"}}
+routes: [{model: "*", upstream: p, experiment: e}]
+experiments: {e: {without_control: true, arms: {a: {weight: ${weight}}, b: {weight: 1}}, check: mine, sample: 1}}
+judge: {upstream: p, model: j}
+`,
+        { UPSTREAM: provider.url },
+      )
+      for (let user = 0; user < users; user++) {
+        const body = JSON.stringify({
+          model: 'm',
+          user: `${user}`,
+          messages: [{ role: 'user', content: `${user}` }],
+        })
+        await fetch(`${ballast.url}/chat/completions`, { method: 'POST', body })
+      }
+      await ballast.settle()
+      const [report] = await ballast.reports()
+      await ballast.close(0)
+      return report!
+    }
+    const positives = (report: Report) =>
+      report.arms.reduce((sum, { verdicts }) => sum + verdicts.positive, 0)
+    write('One')
+    const first = await run(1, 60)
+    expect(first.sample_ratio.p).toBeGreaterThan(0.01)
+    // The same users under other weights: nothing is broken, units are counted anew.
+    const second = await run(9, 60)
+    expect(second.sample_ratio.p).toBeGreaterThan(0.01)
+    expect(second.arms[0]!.units + second.arms[1]!.units).toBe(60)
+    expect(positives(second)).toBe(120)
+    // Another wording of the check: its verdicts are another number.
+    write('Two')
+    expect(positives(await run(9, 5))).toBe(5)
   })
 })

@@ -149,7 +149,7 @@ describe('replayed answers', () => {
     const error = await failure(ask(user(`${'x'.repeat(80)}YYY`)))
     expect(error).toMatchObject({ status: 400, code: 'sandbox_no_recording', param: 'messages' })
     expect(error.message).toContain(`"${'x'.repeat(80)}…"`)
-    expect(error.message).not.toContain('Y')
+    expect(error.message).not.toContain('xY')
     expect(error.message).toContain('Send a recorded question')
     expect(error.message).toContain(`${file} (under policy test/system)`)
   })
