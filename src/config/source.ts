@@ -90,7 +90,7 @@ export class YamlSource {
       Scalar: (_key, node) => {
         if (typeof node.value !== 'string') return
         if (/(?<!\$)\$\{/.test(node.value)) {
-          const message = 'between ${ and } stands the name of an environment variable, and nothing else'
+          const message = 'the braces behind $ hold the name of an environment variable, and nothing else'
           this.reportAt(node.range?.[0] ?? 0, message)
         }
         if (!node.value.includes(OPEN)) return

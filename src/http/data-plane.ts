@@ -176,6 +176,8 @@ class Connection implements ClientResponse {
         },
       )
     }
+    this.limits.enter(this.client)
+    this.entered = true
   }
 
   private path(): string {

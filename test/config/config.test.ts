@@ -239,7 +239,7 @@ describe('problems, each with line and column', () => {
     ])
     const text = changed('salt: "2026-11"', 'salt: "${A:-x}"')
     expect(problemsOf(text)).toEqual([
-      `${placeOf(text, '"${A:')}: between \${ and } stands the name of an environment variable, and nothing else`,
+      `${placeOf(text, '"${A:')}: the braces behind $ hold the name of an environment variable, and nothing else`,
     ])
   })
 
