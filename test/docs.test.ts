@@ -125,7 +125,16 @@ describe('docs/configuration.md', () => {
       'ballast.yaml',
       options,
     )
-    for (const key of ['listen', 'admin', 'store', 'clients', 'expose', 'limits', 'upstreams', 'judge'] as const) {
+    for (const key of [
+      'listen',
+      'admin',
+      'store',
+      'clients',
+      'expose',
+      'limits',
+      'upstreams',
+      'judge',
+    ] as const) {
       expect([key, shown[key]]).toEqual([key, least[key]])
     }
     const all = yaml!.replaceAll(/^( *)# (?=[a-z]+:| {2}- )/gm, '$1')

@@ -15,6 +15,7 @@ export const ERROR_CODES = [
   'ballast_unknown_path',
   'ballast_request_timeout',
   'ballast_body_too_large',
+  'ballast_expectation_failed',
   'ballast_policy_not_applicable',
   'ballast_rate_limited',
   'ballast_headers_too_large',

@@ -47,6 +47,7 @@ const UNSENDABLE = /[^\t\x20-\x7e\x80-\xff]/g
 /** How much of a refused request is still read, and for how long. */
 const LINGER_BYTES = 64 * 1024 * 1024
 const LINGER_MS = 10_000
+const NOTHING = Buffer.alloc(0)
 const HEAD_TIMEOUT_MS = 60_000
 /** How often slow clients are looked for. */
 const CHECK_MS = 5_000
@@ -78,6 +79,13 @@ export function createDataPlane(deps: DataPlaneDeps): Server {
   server.on('upgrade', (_request, socket) => {
     const message = 'ballast does not relay WebSockets; connect to the provider.'
     answer(socket, new BallastError('ballast_upgrade_unsupported', message, { source: 'client' }))
+  })
+  server.on('checkExpectation', (_request, response: ServerResponse) => {
+    const message = 'Of expectations only `100-continue` can be met.'
+    const error = new BallastError('ballast_expectation_failed', message, { source: 'client' })
+    const { status, headers, body } = errorResponse(error)
+    response.writeHead(status, [...headers, 'connection', 'close']).end(body)
+    deps.metrics.requestFinished(UNROUTED, status, 0)
   })
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
     // The client left; there is nobody to answer.
@@ -147,7 +155,8 @@ class Connection implements ClientResponse {
     } else if (this.namesModel()) {
       this.collect((body) => passThrough(this.deps.pipeline, this.request(body), this))
     } else {
-      const body: UpstreamBody = this.hasBody() ? this.incoming : null
+      // By an iterator, so that an upstream that reads no further does not take the client's connection with it.
+      const body: UpstreamBody = this.hasBody() ? this.incoming.iterator({ destroyOnReturn: false }) : null
       this.relay = passThrough(this.deps.pipeline, this.request(body), this)
     }
   }
@@ -253,7 +262,6 @@ class Connection implements ClientResponse {
       this.deps.log.error({ err: error.cause, request: this.id }, error.message)
     }
     this.count(this.fail(error, ['x-ballast-request-id', this.id]))
-    this.linger()
   }
 
   /** Many clients read no answer before they have sent everything: what still comes is read, within bounds. */
@@ -283,7 +291,8 @@ class Connection implements ClientResponse {
 
   head(status: number, statusText: string, headers: string[], flush: boolean): void {
     this.outgoing.writeHead(status, statusText.replace(UNSENDABLE, ''), headers)
-    if (flush) this.outgoing.flushHeaders()
+    // An empty chunk rather than `flushHeaders`, which would write bytes beyond ASCII as UTF-8.
+    if (flush) this.outgoing.write(NOTHING)
   }
 
   write(chunk: Uint8Array): boolean {
@@ -303,6 +312,7 @@ class Connection implements ClientResponse {
 
   end(): void {
     this.outgoing.end()
+    if (!this.incoming.complete) this.linger()
   }
 
   destroy(): void {
@@ -315,6 +325,7 @@ class Connection implements ClientResponse {
       // With a reason of its own: one that the upstream sent may be what failed.
       this.outgoing.writeHead(status, STATUS_CODES[status], [...own, ...headers])
       this.outgoing.end(body)
+      if (!this.incoming.complete) this.linger()
     } catch (thrown) {
       this.deps.log.error({ err: thrown, request: this.id }, 'an error could not be told to its client')
       this.outgoing.destroy()

@@ -112,6 +112,12 @@ describe('limits', () => {
       'ballast_headers_too_large',
       431,
     ],
+    [
+      'another expectation',
+      'POST /v1/files HTTP/1.1\r\nhost: localhost\r\nexpect: magic\r\ncontent-length: 1\r\n\r\n',
+      'ballast_expectation_failed',
+      417,
+    ],
     ['what is not HTTP', 'SSH-2.0-OpenSSH\r\n\r\n', 'ballast_malformed_request', 400],
     [
       'a length and chunks',
