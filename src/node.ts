@@ -16,6 +16,7 @@ import { createAuthenticate } from './http/auth.ts'
 import { createDataPlane } from './http/data-plane.ts'
 import { JudgeWorker } from './judge/worker.ts'
 import { Breaker } from './pipeline/breaker.ts'
+import { compileHeaderRules } from './pipeline/headers.ts'
 import { Recorder } from './pipeline/record.ts'
 import { type Target, withRetries } from './pipeline/retry.ts'
 import { compilePlan, type Plan } from './policy/compile.ts'
@@ -146,8 +147,9 @@ interface Upstreams {
 function createUpstreams({ upstreams }: Config, metrics: PrometheusMetrics, log: Log): Upstreams {
   const targets = new Map(
     Object.entries(upstreams).map(
-      ([name, { base_url: baseUrl, api_key: key, timeout, retries, breaker }]) => {
-        const upstream = createUndiciUpstream({ name, baseUrl, apiKey: key ?? null, timeout, metrics })
+      ([name, { base_url: baseUrl, api_key: key, headers: lists, timeout, retries, breaker }]) => {
+        const headers = compileHeaderRules({ ...lists, apiKey: key ?? null })
+        const upstream = createUndiciUpstream({ name, baseUrl, headers, timeout, metrics })
         return [name, { name, upstream, retries, breaker: new Breaker(breaker) } satisfies Target]
       },
     ),

@@ -6,6 +6,7 @@ import type { Readable } from 'node:stream'
 import { type Dispatcher, Pool } from 'undici'
 import { BallastError } from '../domain/errors.ts'
 import type {
+  HeaderRules,
   Metrics,
   RawHeaders,
   Upstream,
@@ -19,8 +20,7 @@ export interface UndiciUpstreamOptions {
   readonly name: string
   /** Without a slash at the end. */
   readonly baseUrl: string
-  /** Sent as `authorization: Bearer …`; `passthrough` sends the client's own credentials, null none. */
-  readonly apiKey: string | null
+  readonly headers: HeaderRules
   /** Milliseconds. */
   readonly timeout: { readonly connect: number; readonly headers: number; readonly idle: number }
   readonly metrics: Metrics
@@ -29,8 +29,6 @@ export interface UndiciUpstreamOptions {
 export function createUndiciUpstream(options: UndiciUpstreamOptions): Upstream {
   const { origin, pathname } = new URL(options.baseUrl)
   const basePath = pathname.replace(/\/+$/, '')
-  const passthrough = options.apiKey === 'passthrough'
-  const ownHeaders = options.apiKey === null ? [] : ['authorization', `Bearer ${options.apiKey}`]
   const pool = new Pool(origin, {
     // No limit: a pool smaller than the number of live streams makes new ones wait for old ones.
     connections: null,
@@ -41,17 +39,14 @@ export function createUndiciUpstream(options: UndiciUpstreamOptions): Upstream {
     bodyTimeout: options.timeout.idle,
   })
   return {
-    send(
-      { method, path, headers, credentials, body }: UpstreamRequest,
-      handler: UpstreamHandler,
-    ): UpstreamCall {
+    send({ method, path, headers, body }: UpstreamRequest, handler: UpstreamHandler): UpstreamCall {
       const call = new Call(options, handler)
       try {
         pool.dispatch(
           {
             method: method as Dispatcher.HttpMethod,
             path: basePath + path,
-            headers: [...headers, ...(passthrough ? credentials : ownHeaders)],
+            headers: options.headers.request(headers, body !== null && !(body instanceof Uint8Array)),
             // Its types leave out the async iterables that it takes.
             body: body as Uint8Array | Readable | null,
           },
@@ -103,9 +98,10 @@ class Call implements UpstreamCall, Dispatcher.DispatchHandler {
     _headers: unknown,
     statusText?: string,
   ): void {
-    if (status < 200) return
-    this.handler.onHead(status, statusText ?? '', rawHeaders(controller.rawHeaders))
+    const headers = this.options.headers.response(latin1(controller.rawHeaders))
+    if (status < 200) return this.handler.onInformation(status, headers)
     this.status = status
+    this.handler.onHead(status, statusText ?? '', headers)
   }
 
   private status = 0
@@ -114,10 +110,12 @@ class Call implements UpstreamCall, Dispatcher.DispatchHandler {
     this.handler.onData(chunk)
   }
 
-  onResponseEnd(): void {
+  onResponseEnd(controller: Dispatcher.DispatchController): void {
     if (this.finished) return
     this.finish(`${Math.floor(this.status / 100)}xx`)
-    this.handler.onEnd()
+    const { rawTrailers } = controller
+    const none = rawTrailers === undefined || rawTrailers === null || rawTrailers.length === 0
+    this.handler.onEnd(none ? NO_HEADERS : this.options.headers.trailers(latin1(rawTrailers)))
   }
 
   onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
@@ -137,7 +135,9 @@ class Call implements UpstreamCall, Dispatcher.DispatchHandler {
   }
 }
 
-function rawHeaders(raw: Dispatcher.DispatchController['rawHeaders']): RawHeaders {
+const NO_HEADERS: RawHeaders = []
+
+function latin1(raw: Dispatcher.DispatchController['rawHeaders']): RawHeaders {
   return (raw as Buffer[]).map((it) => it.toString('latin1'))
 }
 

@@ -2,6 +2,7 @@
  * What the schema cannot see: names that lead nowhere, settings that contradict each other. Works on the raw values,
  * so that these problems are reported together with those of the schema. Called by `load.ts`.
  */
+import { CREDENTIALS, NEVER_SENT, nameMatcher } from '../domain/headers.ts'
 import type { Catalog } from './catalog.ts'
 import { type ConfigValues, isLoopback } from './schema.ts'
 import type { Path, YamlSource } from './source.ts'
@@ -132,6 +133,7 @@ export function checkReferences(
     keys.set(key, index)
   }
   for (const [name, upstream] of Object.entries(upstreams)) {
+    checkHeaders(source, ['upstreams', name], mapping(upstream))
     for (const [index, fallback] of list(mapping(upstream).fallback).entries()) {
       refer(['upstreams', name, 'fallback', index], fallback, Object.keys(upstreams), 'upstream')
       if (fallback === name) source.report(['upstreams', name, 'fallback', index], 'is the upstream itself')
@@ -153,5 +155,28 @@ export function checkReferences(
   }
   if (values.admin.token === undefined && !isLoopback(values.admin.listen)) {
     source.report(['admin', 'listen'], 'is reachable from other machines, but "admin.token" is missing')
+  }
+}
+
+const neverSent = nameMatcher(NEVER_SENT)
+const isCredential = nameMatcher(CREDENTIALS)
+
+function checkHeaders(source: YamlSource, at: Path, upstream: Raw): void {
+  const headers = mapping(upstream.headers)
+  for (const [index, value] of list(headers.request).entries()) {
+    const name = String(value).toLowerCase()
+    const path = [...at, 'headers', 'request', index]
+    if (isCredential(name))
+      source.report(path, 'authorizes the client; it passes only with `api_key: passthrough`')
+    else if (neverSent(name)) source.report(path, 'never passes: it is for this connection or for ballast')
+  }
+  const seen = new Set<string>()
+  for (const key of Object.keys(mapping(headers.set))) {
+    const [name, path] = [key.toLowerCase(), [...at, 'headers', 'set']]
+    if (neverSent(name)) source.reportKey(path, key, `"${key}" is set by ballast itself or never sent`)
+    else if (name === 'authorization' && upstream.api_key !== undefined)
+      source.reportKey(path, key, `"${key}" stands beside "api_key", which sends it too; keep one`)
+    if (seen.has(name)) source.reportKey(path, key, `"${key}" stands twice, spelt differently`)
+    seen.add(name)
   }
 }

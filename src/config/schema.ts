@@ -82,11 +82,46 @@ const BaseUrl = z.string().transform((text, context) => {
   return z.NEVER
 })
 
+const HEADER_NAME = /^[A-Za-z0-9!#$%&'+.^_`|~-]+$/
+
+/** What may pass: names, or prefixes with a `*` at the end. */
+const HeaderList = z
+  .array(
+    z
+      .string()
+      .regex(
+        /^(?:[A-Za-z0-9!#$%&'+.^_`|~-]+\*?|\*)$/,
+        'is not a header name, a beginning of names such as x-mine-*, or "default"',
+      )
+      .transform((name) => name.toLowerCase()),
+  )
+  .default(['default'])
+
 const Upstream = z.strictObject({
   /** With the `/v1`, without a slash at the end. */
   base_url: BaseUrl,
   /** `passthrough` hands on the client's own authorization; omitted, none is sent. */
   api_key: Secret(1, 'key').optional(),
+  headers: z
+    .strictObject({
+      /** Of the client's headers, those that pass; `default` stands for ballast's own list. */
+      request: HeaderList,
+      /** Of the upstream's headers, those that pass. */
+      response: HeaderList,
+      /** Sent with every request, instead of the client's of the same name. */
+      set: z
+        .record(
+          z.string().regex(HEADER_NAME, 'is not a header name'),
+          z
+            .string()
+            .regex(
+              /^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$/,
+              'is empty, or holds what no header can carry',
+            ),
+        )
+        .default({}),
+    })
+    .prefault({}),
   timeout: z
     .strictObject({
       connect: Duration.default(5_000),

@@ -15,21 +15,34 @@ export interface UpstreamRequest {
   readonly method: string
   /** Path below the upstream's base URL, query included: `/chat/completions?x=1`. */
   readonly path: string
+  /** The client's, as they came; what of them is sent is up to the upstream's `HeaderRules`. */
   readonly headers: RawHeaders
-  /** The client's own authorization; sent only by an upstream with `api_key: passthrough`. */
-  readonly credentials: RawHeaders
   readonly body: UpstreamBody
 }
 
 /** Whole, as a stream that can be sent once, or none. */
 export type UpstreamBody = Uint8Array | AsyncIterable<Uint8Array> | null
 
-/** Hears of the answer, in this order: one `onHead`, any number of `onData`, one `onEnd`; or at any time one `onError`. */
+/** Which headers pass between a client and one upstream, both ways. */
+export interface HeaderRules {
+  /** @param streamed whether the body is a stream: then its length is known from the client's headers alone. */
+  request(headers: RawHeaders, streamed: boolean): string[]
+  /** Of heads, informational ones included. */
+  response(headers: RawHeaders): string[]
+  trailers(headers: RawHeaders): string[]
+}
+
+/**
+ * Hears of the answer, in this order: any number of `onInformation`, one `onHead`, any number of `onData`, one `onEnd`; or
+ * at any time one `onError`.
+ */
 export interface UpstreamHandler {
+  /** An informational answer (1xx): the final one is still to come. */
+  onInformation(status: number, headers: RawHeaders): void
   onHead(status: number, statusText: string, headers: RawHeaders): void
   /** The chunk belongs to the handler from now on and may be kept. */
   onData(chunk: Uint8Array): void
-  onEnd(): void
+  onEnd(trailers: RawHeaders): void
   onError(error: BallastError): void
 }
 

@@ -7,8 +7,9 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse, S
 import { performance } from 'node:perf_hooks'
 import type { Duplex } from 'node:stream'
 import { BallastError, type ErrorCode, toBallastError } from '../domain/errors.ts'
-import type { Log, Metrics, UpstreamBody } from '../domain/ports.ts'
+import type { Log, Metrics, RawHeaders, UpstreamBody } from '../domain/ports.ts'
 import type { ClientRequest, ClientResponse } from '../pipeline/context.ts'
+import { findHeader, withoutHeader } from '../pipeline/headers.ts'
 import { passThrough } from '../pipeline/passthrough.ts'
 import { type PipelineDeps, serve } from '../pipeline/pipeline.ts'
 import { CLIENT_CLOSED_REQUEST, type Relay, UNROUTED } from '../pipeline/relay.ts'
@@ -61,7 +62,10 @@ export function createDataPlane(deps: DataPlaneDeps): Server {
       headersTimeout: Math.min(HEAD_TIMEOUT_MS, deps.limits.receive),
       connectionsCheckingInterval: Math.min(CHECK_MS, deps.limits.receive),
     },
-    (incoming, outgoing) => new Connection(deps, limits, incoming, outgoing).begin(),
+    (incoming, outgoing) => new Connection(deps, limits, incoming, outgoing, false).begin(),
+  )
+  server.on('checkContinue', (incoming: IncomingMessage, outgoing: ServerResponse) =>
+    new Connection(deps, limits, incoming, outgoing, true).begin(),
   )
   /** Answers where there is no request to answer. */
   const answer = (socket: Duplex, error: BallastError) => {
@@ -115,6 +119,8 @@ class Connection implements ClientResponse {
   private readonly limits: Limits
   private readonly incoming: IncomingMessage
   private readonly outgoing: ServerResponse
+  /** The client sends its body only when it is told to. */
+  private readonly expectsContinue: boolean
   private readonly id = randomUUID()
   private readonly receivedAt = Date.now()
   private readonly startedAt = performance.now()
@@ -125,7 +131,14 @@ class Connection implements ClientResponse {
   private entered = false
   private stalled: NodeJS.Timeout | null = null
 
-  constructor(deps: DataPlaneDeps, limits: Limits, incoming: IncomingMessage, outgoing: ServerResponse) {
+  constructor(
+    deps: DataPlaneDeps,
+    limits: Limits,
+    incoming: IncomingMessage,
+    outgoing: ServerResponse,
+    expectsContinue: boolean,
+  ) {
+    this.expectsContinue = expectsContinue
     this.deps = deps
     this.limits = limits
     this.incoming = incoming
@@ -149,8 +162,9 @@ class Connection implements ClientResponse {
 
   private proceed(): void {
     const surface = this.surface()
+    if (surface !== undefined) this.requireReadable()
+    if (this.expectsContinue) this.outgoing.writeContinue()
     if (surface !== undefined) {
-      this.requireReadable()
       this.collect((body) => serve(this.deps.pipeline, surface, this.request(body), this))
     } else if (this.namesModel()) {
       this.collect((body) => passThrough(this.deps.pipeline, this.request(body), this))
@@ -269,11 +283,15 @@ class Connection implements ClientResponse {
     let rest = LINGER_BYTES
     const { socket } = this.incoming
     const timer = setTimeout(() => socket.destroy(), LINGER_MS)
+    // After `connection: close` Node would close both ways at once, and the reset could overtake the answer
+    // (RFC 9112 section 9.6): close this way only, and go on reading.
+    if (!this.outgoing.shouldKeepAlive) socket.destroySoon = () => void socket.end()
     this.incoming.on('data', (chunk: Buffer) => {
       rest -= chunk.length
       if (rest < 0) socket.destroy()
     })
-    this.incoming.on('close', () => clearTimeout(timer))
+    const settled = this.outgoing.shouldKeepAlive ? this.incoming : socket
+    settled.on('close', () => clearTimeout(timer))
   }
 
   private closed(): void {
@@ -289,10 +307,28 @@ class Connection implements ClientResponse {
 
   // --- ClientResponse -------------------------------------------------------------------------------------------
 
+  inform(status: number, headers: RawHeaders): void {
+    // 101 would end HTTP here; HTTP/1.0 knows none of them (RFC 9110 section 15.2).
+    if (status === 101 || this.incoming.httpVersion === '1.0' || this.outgoing.headersSent) return
+    this.outgoing.writeInformation(status, [...headers])
+  }
+
   head(status: number, statusText: string, headers: string[], flush: boolean): void {
-    this.outgoing.writeHead(status, statusText.replace(UNSENDABLE, ''), headers)
+    const trailed = findHeader(headers, 'trailer') !== null && !this.takesTrailers(status, headers)
+    this.outgoing.writeHead(
+      status,
+      statusText.replace(UNSENDABLE, ''),
+      trailed ? withoutHeader(headers, 'trailer') : headers,
+    )
     // An empty chunk rather than `flushHeaders`, which would write bytes beyond ASCII as UTF-8.
     if (flush) this.outgoing.write(NOTHING)
+  }
+
+  /** Only a body in chunks has room for trailers behind it (RFC 9112 section 7.1.2). */
+  private takesTrailers(status: number, headers: RawHeaders): boolean {
+    const { httpVersion, method } = this.incoming
+    const hasBody = method !== 'HEAD' && status !== 204 && status !== 304
+    return httpVersion !== '1.0' && hasBody && findHeader(headers, 'content-length') === null
   }
 
   write(chunk: Uint8Array): boolean {
@@ -310,7 +346,8 @@ class Connection implements ClientResponse {
     })
   }
 
-  end(): void {
+  end(trailers: RawHeaders): void {
+    if (trailers.length > 0 && this.outgoing.chunkedEncoding) this.outgoing.addTrailers(pairs(trailers))
     this.outgoing.end()
     if (!this.incoming.complete) this.linger()
   }
@@ -332,4 +369,8 @@ class Connection implements ClientResponse {
     }
     return status
   }
+}
+
+function pairs(headers: RawHeaders): [string, string][] {
+  return Array.from({ length: headers.length / 2 }, (_, at) => [headers[2 * at]!, headers[2 * at + 1]!])
 }

@@ -16,7 +16,7 @@ import type { PreparedPolicy } from '../policy/prepare.ts'
 import type { DecodedRequest } from '../policy/surface.ts'
 import type { Surface } from '../policy/surfaces.ts'
 import type { ClientRequest, ClientResponse } from './context.ts'
-import { credentials, findHeader, findText, headerValue, requestHeaders } from './headers.ts'
+import { findHeader, findText, headerValue } from './headers.ts'
 import type { Recorder } from './record.ts'
 import { CLIENT_CLOSED_REQUEST, Relay, type RelayDeps } from './relay.ts'
 import { Tap } from './tap.ts'
@@ -156,8 +156,7 @@ class Exchange extends Relay {
     this.send(this.deps.upstreams.get(upstream)!, {
       method,
       path,
-      headers: requestHeaders(headers),
-      credentials: credentials(headers),
+      headers,
       body: this.body,
     })
   }
