@@ -147,9 +147,9 @@ interface Upstreams {
 function createUpstreams({ upstreams }: Config, metrics: PrometheusMetrics, log: Log): Upstreams {
   const targets = new Map(
     Object.entries(upstreams).map(
-      ([name, { base_url: baseUrl, api_key: key, headers: lists, timeout, retries, breaker }]) => {
+      ([name, { base_url: baseUrl, api_key: key, http2, headers: lists, timeout, retries, breaker }]) => {
         const headers = compileHeaderRules({ ...lists, apiKey: key ?? null })
-        const upstream = createUndiciUpstream({ name, baseUrl, headers, timeout, metrics })
+        const upstream = createUndiciUpstream({ name, baseUrl, http2, headers, timeout, metrics })
         return [name, { name, upstream, retries, breaker: new Breaker(breaker) } satisfies Target]
       },
     ),

@@ -21,6 +21,8 @@ export interface UndiciUpstreamOptions {
   /** Without a slash at the end. */
   readonly baseUrl: string
   readonly headers: HeaderRules
+  /** Whether HTTP/2 is offered over TLS; an upstream that does not take it is spoken to as before. */
+  readonly http2: boolean
   /** Milliseconds. */
   readonly timeout: { readonly connect: number; readonly headers: number; readonly idle: number }
   readonly metrics: Metrics
@@ -32,8 +34,8 @@ export function createUndiciUpstream(options: UndiciUpstreamOptions): Upstream {
   const pool = new Pool(origin, {
     // No limit: a pool smaller than the number of live streams makes new ones wait for old ones.
     connections: null,
-    pipelining: 1,
-    allowH2: false,
+    // HTTP/1.1 one request at a time, HTTP/2 as many as the upstream allows: undici's own defaults.
+    allowH2: options.http2,
     connect: { timeout: options.timeout.connect },
     headersTimeout: options.timeout.headers,
     bodyTimeout: options.timeout.idle,
@@ -98,7 +100,7 @@ class Call implements UpstreamCall, Dispatcher.DispatchHandler {
     _headers: unknown,
     statusText?: string,
   ): void {
-    const headers = this.options.headers.response(latin1(controller.rawHeaders))
+    const headers = this.options.headers.response(rawHeaders(controller.rawHeaders))
     if (status < 200) return this.handler.onInformation(status, headers)
     this.status = status
     this.handler.onHead(status, statusText ?? '', headers)
@@ -113,9 +115,8 @@ class Call implements UpstreamCall, Dispatcher.DispatchHandler {
   onResponseEnd(controller: Dispatcher.DispatchController): void {
     if (this.finished) return
     this.finish(`${Math.floor(this.status / 100)}xx`)
-    const { rawTrailers } = controller
-    const none = rawTrailers === undefined || rawTrailers === null || rawTrailers.length === 0
-    this.handler.onEnd(none ? NO_HEADERS : this.options.headers.trailers(latin1(rawTrailers)))
+    const trailers = rawHeaders(controller.rawTrailers)
+    this.handler.onEnd(trailers.length === 0 ? trailers : this.options.headers.trailers(trailers))
   }
 
   onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
@@ -137,8 +138,13 @@ class Call implements UpstreamCall, Dispatcher.DispatchHandler {
 
 const NO_HEADERS: RawHeaders = []
 
-function latin1(raw: Dispatcher.DispatchController['rawHeaders']): RawHeaders {
-  return (raw as Buffer[]).map((it) => it.toString('latin1'))
+/** @param raw buffers as they stood on the wire; with HTTP/2 an object, in which `:status` is not a header. */
+function rawHeaders(raw: Dispatcher.DispatchController['rawHeaders']): RawHeaders {
+  if (raw === undefined || raw === null) return NO_HEADERS
+  if (Array.isArray(raw)) return raw.map((it) => it.toString('latin1'))
+  return Object.entries(raw).flatMap(([name, value]) =>
+    name.startsWith(':') ? [] : [value ?? ''].flat().flatMap((one) => [name, String(one)]),
+  )
 }
 
 const TIMEOUTS: Record<string, string> = {

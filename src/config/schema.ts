@@ -102,6 +102,8 @@ const Upstream = z.strictObject({
   base_url: BaseUrl,
   /** `passthrough` hands on the client's own authorization; omitted, none is sent. */
   api_key: Secret(1, 'key').optional(),
+  /** Offers HTTP/2 over TLS: cheaper for many streams; header names and reasons are then not byte for byte. */
+  http2: z.boolean().default(false),
   headers: z
     .strictObject({
       /** Of the client's headers, those that pass; `default` stands for ballast's own list. */
