@@ -4,6 +4,7 @@
  */
 import { CREDENTIALS, HOP_BY_HOP, NEVER_SENT, nameMatcher } from '../domain/headers.ts'
 import type { HeaderRules, RawHeaders } from '../domain/ports.ts'
+import { findHeader } from '../policy/raw-headers.ts'
 
 /** Stands in a list for ballast's own list of the direction. */
 export const DEFAULT_HEADERS = 'default'
@@ -128,22 +129,6 @@ function remember(passes: (name: string) => boolean): (name: string) => boolean 
     known.set(spelled, answer)
     return answer
   }
-}
-
-/** @param name lower case. @returns the first such header's value, or null when it is missing or empty. */
-export function findHeader(headers: RawHeaders, name: string): string | null {
-  for (let index = 0; index < headers.length; index += 2) {
-    const candidate = headers[index]!
-    if (candidate.length === name.length && candidate.toLowerCase() === name)
-      return headers[index + 1] || null
-  }
-  return null
-}
-
-/** Like `findHeader`, for a value that may be UTF-8: headers are read as Latin-1. */
-export function findText(headers: RawHeaders, name: string): string | null {
-  const value = findHeader(headers, name)
-  return value === null ? null : Buffer.from(value, 'latin1').toString('utf8')
 }
 
 /** @param name lower case. */
