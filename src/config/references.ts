@@ -33,6 +33,9 @@ export function checkReferences(
     if (typeof name !== 'string') return
     const names = [...known]
     if (names.includes(name)) return
+    // Of many policies those of the same file are most likely meant.
+    const file = name.slice(0, name.indexOf('/') + 1)
+    names.sort((a, b) => Number(b.startsWith(file)) - Number(a.startsWith(file)))
     const hint =
       names.length === 0
         ? 'there are none'

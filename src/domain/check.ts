@@ -1,5 +1,6 @@
 /** Checks and rubrics (SPEC section 7): the questions put to the judge and the rule that makes a verdict of the answers. */
 import { z } from 'zod'
+import { VERDICTS } from './verdict.ts'
 
 export const Rubric = z
   .strictObject({
@@ -45,6 +46,21 @@ export const Condition = z
   )
 export type Condition = z.infer<typeof Condition>
 
+/** What a judge replies, in an example; a number may stand without quotes. */
+const Reply = z.union([z.string(), z.number().transform(String)])
+
+/** A made-up exchange, what a judge replies to each rubric, and the verdict the rule then makes: what the check is meant to say. */
+export const Example = z.strictObject({
+  question: z.string(),
+  answer: z.string(),
+  /** By rubric. */
+  replies: z.record(z.string(), Reply),
+  /** A judge that does not answer (`error`) says nothing about a check. */
+  verdict: z.enum(VERDICTS).exclude(['error']),
+  note: z.string().optional(),
+})
+export type Example = z.infer<typeof Example>
+
 export const CheckFile = z
   .strictObject({
     description: z.string(),
@@ -53,6 +69,8 @@ export const CheckFile = z
       excluded_if_any: z.array(Condition).default([]),
       positive_if_all: z.array(Condition).min(1, 'is empty: then nothing could ever be positive'),
     }),
+    /** No part of the check's version. */
+    examples: z.array(Example).default([]),
   })
   .superRefine((check, context) => {
     const seen = new Set<string>()
@@ -73,6 +91,11 @@ export const CheckFile = z
         )
       }
     }
+    for (const [index, example] of check.examples.entries()) {
+      checkReplies(check.rubrics, example, (path, message) =>
+        context.addIssue({ code: 'custom', path: ['examples', index, 'replies', ...path], message }),
+      )
+    }
   })
 
 function checkCondition(rubrics: Rubric[], condition: Condition, report: (message: string) => void): void {
@@ -85,6 +108,21 @@ function checkCondition(rubrics: Rubric[], condition: Condition, report: (messag
   }
   for (const label of [condition.is].flat()) {
     if (!rubric.labels?.includes(label)) report(`"${label}" is not a label of rubric "${rubric.id}"`)
+  }
+}
+
+function checkReplies(
+  rubrics: Rubric[],
+  { replies }: Example,
+  report: (path: string[], message: string) => void,
+): void {
+  for (const id of Object.keys(replies)) {
+    if (!rubrics.some((rubric) => rubric.id === id))
+      report([id], `replies to rubric "${id}", which this check does not have`)
+  }
+  for (const { id } of rubrics) {
+    if (!Object.hasOwn(replies, id))
+      report([], `says nothing to rubric "${id}": give what a judge replies to it`)
   }
 }
 

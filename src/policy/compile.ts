@@ -60,12 +60,15 @@ export interface PlanSource {
 
 /** @throws Error when a reference leads nowhere: the configuration should have refused it. */
 export function compilePlan(source: PlanSource): Plan {
-  const prepared = new Map([...source.policies].map(([id, policy]) => [id, preparePolicy(policy)]))
-  const armPolicy = (id: string | undefined) => ({
-    policyId: id ?? null,
-    policyHash: id === undefined ? null : policyHash(found(source.policies.get(id), `policy ${id}`)),
-    policy: id === undefined ? null : found(prepared.get(id), `policy ${id}`),
-  })
+  // Only what an arm injects is prepared: the catalog holds many policies, and a configuration uses a few.
+  const prepared = new Map<string, (now: number) => PreparedPolicy>()
+  const armPolicy = (id: string | undefined) => {
+    if (id === undefined) return { policyId: null, policyHash: null, policy: null }
+    const wanted = found(source.policies.get(id), `policy ${id}`)
+    const policy = prepared.get(id) ?? preparePolicy(wanted)
+    prepared.set(id, policy)
+    return { policyId: id, policyHash: policyHash(wanted), policy }
+  }
   const armCheck = (id: string | undefined) =>
     id === undefined ? null : found(source.checks.get(id), `check ${id}`)
 

@@ -317,4 +317,71 @@ describe('problems, each with line and column', () => {
       'mine.yaml:4:5: policies[1]: "interventions" is missing',
     ])
   })
+
+  test('in the examples of a check, which name its rubrics and no others', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'ballast-policies-'))
+    mkdirSync(join(folder, 'checks'))
+    writeFileSync(
+      join(folder, 'checks', 'odd.yaml'),
+      `description: x
+rubrics: [{id: r, labels: ["YES", "NO"], prompt: "{answer}"}, {id: s, scale: [0, 9], prompt: "{answer}"}]
+rule: {positive_if_all: [{rubric: r, is: "YES"}]}
+examples:
+  - {question: a, answer: b, replies: {r: "YES", s: 7}, verdict: positive}
+  - {question: a, answer: b, replies: {r: "YES", t: 7}, verdict: positive}
+`,
+    )
+    const problems = () =>
+      problemsOf(changed('policies: catalog', `policies: [catalog, "${folder}"]`)).map((problem) =>
+        problem.slice(problem.lastIndexOf('/') + 1),
+      )
+    expect(problems()).toEqual([
+      'odd.yaml:6:39: examples[1].replies: says nothing to rubric "s": give what a judge replies to it',
+      'odd.yaml:6:53: examples[1].replies.t: replies to rubric "t", which this check does not have',
+    ])
+    writeFileSync(
+      join(folder, 'checks', 'odd.yaml'),
+      `description: x
+rubrics: [{id: r, labels: ["YES", "NO"], prompt: "{answer}"}]
+rule: {positive_if_all: [{rubric: r, is: "YES"}]}
+examples:
+  - {question: a, answer: b, replies: {r: YES}, verdict: maybe}
+  - {question: a, answer: b, replies: {r: true}, verdict: error}
+`,
+    )
+    expect(problems()).toEqual([
+      'odd.yaml:5:58: examples[0].verdict: is not one of positive, negative, excluded, unparsed',
+      'odd.yaml:6:43: examples[1].replies.r: text is expected here, or a number is expected here',
+      'odd.yaml:6:59: examples[1].verdict: is not one of positive, negative, excluded, unparsed',
+    ])
+  })
+
+  test('names policies of the same file first where one does not exist', () => {
+    expect(problemsOf(changed('birds/identity-alex', 'harry-potter/identity-raeder'))).toEqual([
+      expect.stringMatching(/does not exist; there are harry-potter\//),
+    ])
+  })
+})
+
+describe('a check', () => {
+  test('has a version that follows rubrics and rule, and neither description nor examples', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'ballast-policies-'))
+    mkdirSync(join(folder, 'checks'))
+    const version = (description: string, below: number, more = '') => {
+      writeFileSync(
+        join(folder, 'checks', 'mine.yaml'),
+        `description: ${description}
+rubrics: [{id: r, scale: [0, 9], prompt: "{answer}"}]
+rule: {positive_if_all: [{rubric: r, below: ${below}}]}
+${more}`,
+      )
+      return load(changed('policies: catalog', `policies: [catalog, "${folder}"]`)).checks.get('mine')
+        ?.version
+    }
+    const first = version('x', 3)
+    const example = 'examples: [{question: a, answer: b, replies: {r: 2}, verdict: positive}]'
+    expect(first).toMatch(/^[0-9a-f]{16}$/)
+    expect(version('y', 3, example)).toBe(first)
+    expect(version('x', 4)).not.toBe(first)
+  })
 })
