@@ -50,22 +50,6 @@ export function responseHeaders(headers: RawHeaders): string[] {
   return filter(headers, (name) => !RESPONSE_STOPS.has(name) && !name.startsWith('x-ballast-'))
 }
 
-/** @param name lower case. @returns the first such header's value, or null when it is missing or empty. */
-export function findHeader(headers: RawHeaders, name: string): string | null {
-  for (let index = 0; index < headers.length; index += 2) {
-    const candidate = headers[index]!
-    if (candidate.length === name.length && candidate.toLowerCase() === name)
-      return headers[index + 1] || null
-  }
-  return null
-}
-
-/** Like `findHeader`, for a value that may be UTF-8: headers are read as Latin-1. */
-export function findText(headers: RawHeaders, name: string): string | null {
-  const value = findHeader(headers, name)
-  return value === null ? null : Buffer.from(value, 'latin1').toString('utf8')
-}
-
 /** A name as a header may hold it: percent-encoded where it is not plain ASCII. */
 export function headerValue(text: string): string {
   return /^[\x20-\x7e]*$/.test(text) ? text : encodeURIComponent(text)

@@ -1,22 +1,23 @@
 /**
  * A request's path (SPEC section 3): decode -> route -> assign -> inject -> forward -> relay -> record. An `Exchange`
- * is the context of one request; its methods are the steps, in this order. Relay and record, which pass-through
- * requests share, are in `relay.ts`. `docs/life-of-a-request.md` draws it.
+ * is the context of one request; its methods are the steps, in this order. What the first four decide is decided in
+ * `policy/decide.ts`; relay and record, which pass-through requests share, are in `relay.ts`.
+ * `docs/life-of-a-request.md` draws it.
  *
  * Called by the data planes of `http/`. It never awaits: the upstream's events drive it.
  */
 import { performance } from 'node:perf_hooks'
-import { BallastError, toBallastError } from '../domain/errors.ts'
-import type { Unit, UnitSource } from '../domain/experiment.ts'
+import { toBallastError } from '../domain/errors.ts'
 import type { Upstream } from '../domain/ports.ts'
-import { assignArm, isSampled } from '../policy/assign.ts'
-import type { CompiledArm, CompiledRoute, Plan } from '../policy/compile.ts'
+import { isSampled } from '../policy/assign.ts'
+import type { CompiledRoute, Plan } from '../policy/compile.ts'
+import { type Assignment, assign, findRoute, inject } from '../policy/decide.ts'
 import { splice } from '../policy/inject.ts'
-import type { PreparedPolicy } from '../policy/prepare.ts'
+import { findHeader } from '../policy/raw-headers.ts'
 import type { DecodedRequest } from '../policy/surface.ts'
 import type { Surface } from '../policy/surfaces.ts'
 import type { ClientRequest, ClientResponse } from './context.ts'
-import { credentials, findHeader, findText, headerValue, requestHeaders } from './headers.ts'
+import { credentials, headerValue, requestHeaders } from './headers.ts'
 import type { Recorder } from './record.ts'
 import { CLIENT_CLOSED_REQUEST, Relay, type RelayDeps } from './relay.ts'
 import { Tap } from './tap.ts'
@@ -55,10 +56,7 @@ class Exchange extends Relay {
 
   private decoded: DecodedRequest | null = null
   private matched: CompiledRoute | null = null
-  private arm: CompiledArm | null = null
-  private unit: Unit = { source: 'request', value: '' }
-  private unitHash = ''
-  private policy: PreparedPolicy | null = null
+  private assignment: Assignment | null = null
   private body: Buffer
   private tap: Tap | null = null
 
@@ -94,65 +92,31 @@ class Exchange extends Relay {
 
   /** The first route whose pattern the model matches. */
   private route(): void {
-    const model = this.decoded!.model ?? ''
-    this.matched = this.deps.plan().route(model)
-    if (this.matched === null) {
-      throw new BallastError('ballast_no_route', `No route takes the model "${model.slice(0, 200)}".`, {
-        source: 'client',
-        param: 'model',
-      })
-    }
+    this.matched = findRoute(this.deps.plan(), this.decoded!)
   }
 
   /** The arm of the request's unit. */
   private assign(): void {
-    const { experiment, labels } = this.matched!
-    this.unit = this.findUnit(experiment.unit)
-    const assigned = assignArm(experiment.name, experiment.salt, this.unit.value, experiment.arms)
-    this.arm = assigned.arm
-    this.unitHash = assigned.unitHash
-    this.labels = labels.get(this.arm.name)!
-  }
-
-  private findUnit(sources: readonly UnitSource[]): Unit {
-    for (const source of sources) {
-      const value = this.unitFrom(source)
-      if (value !== null) return { source, value }
-    }
-    return { source: 'request', value: this.given.id }
-  }
-
-  private unitFrom(source: UnitSource): string | null {
-    switch (source) {
-      case 'header':
-        return findText(this.given.headers, 'x-ballast-unit')
-      case 'session':
-        return findText(this.given.headers, 'x-ballast-session')
-      case 'user':
-        return this.decoded!.user || null
-      case 'client':
-        return this.given.client
-    }
+    this.assignment = assign(this.matched!, this.decoded!, this.given)
+    this.labels = this.assignment.labels
   }
 
   /** Splices the arm's context into the body. */
   private inject(): void {
-    this.policy = this.arm!.policy?.(this.given.receivedAt) ?? null
-    if (this.policy === null) return
-    this.body = splice(this.given.body, this.decoded!.plan(this.policy))
-    for (const placement of this.policy.placements) this.deps.metrics.injection(this.policy.id, placement)
+    const { policy, splices } = inject(this.assignment!, this.decoded!, this.given)
+    if (policy === null) return
+    this.body = splice(this.given.body, splices)
+    for (const placement of policy.placements) this.deps.metrics.injection(policy.id, placement)
   }
 
   /** Sends the request on, and opens the tap if the exchange is drawn for judging. */
   private forward(): void {
-    const { experiment, upstream } = this.matched!
+    const { name: route, upstream } = this.matched!
+    const { experiment, arm, unit, unitHash } = this.assignment!
     const { id, method, path, headers, bodyReadAt } = this.given
-    if (experiment.name !== '') {
-      this.deps.recorder.expose(experiment, this.arm!.name, this.unit.source, this.unitHash)
-    }
-    if (experiment.check !== null && isSampled(experiment.check.id, id, this.arm!.sampleRate))
-      this.tap = new Tap()
-    this.deps.metrics.proxyOverhead(this.matched!.name, performance.now() - bodyReadAt)
+    if (experiment.name !== '') this.deps.recorder.expose(experiment, arm.name, unit.source, unitHash)
+    if (experiment.check !== null && isSampled(experiment.check.id, id, arm.sampleRate)) this.tap = new Tap()
+    this.deps.metrics.proxyOverhead(route, performance.now() - bodyReadAt)
     this.send(this.deps.upstreams.get(upstream)!, {
       method,
       path,
@@ -168,14 +132,11 @@ class Exchange extends Relay {
 
   protected override ownHeaders(): string[] {
     const headers = super.ownHeaders()
-    if (!this.deps.expose || this.arm === null || this.labels.experiment === '') return headers
-    headers.push(
-      'x-ballast-experiment',
-      headerValue(this.labels.experiment),
-      'x-ballast-arm',
-      headerValue(this.arm.name),
-    )
-    if (this.arm.policyId !== null) headers.push('x-ballast-policy', headerValue(this.arm.policyId))
+    if (!this.deps.expose || this.assignment === null || this.labels.experiment === '') return headers
+    const { experiment, arm } = this.labels
+    const { policyId } = this.assignment.arm
+    headers.push('x-ballast-experiment', headerValue(experiment), 'x-ballast-arm', headerValue(arm))
+    if (policyId !== null) headers.push('x-ballast-policy', headerValue(policyId))
     return headers
   }
 
@@ -195,8 +156,7 @@ class Exchange extends Relay {
   }
 
   private keepSample(tap: Tap): void {
-    const { experiment } = this.matched!
-    const arm = this.arm!
+    const { experiment, arm, unitHash } = this.assignment!
     const check = experiment.check!
     const contentType = findHeader(this.answerHeaders, 'content-type') ?? ''
     this.deps.recorder.keep({
@@ -205,12 +165,12 @@ class Exchange extends Relay {
         experiment: experiment.name,
         arm: arm.name,
         policy: arm.policyId,
-        policyHash: this.policy?.hash ?? null,
+        policyHash: arm.policyHash,
         check: check.id,
         checkVersion: check.version,
         probability: arm.sampleRate,
         model: this.decoded!.model ?? '',
-        unit: this.unitHash,
+        unit: unitHash,
         requestedAt: this.given.receivedAt,
       },
       surface: this.surface.name,

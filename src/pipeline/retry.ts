@@ -11,8 +11,8 @@ import type {
   UpstreamHandler,
   UpstreamRequest,
 } from '../domain/ports.ts'
+import { findHeader } from '../policy/raw-headers.ts'
 import type { Breaker } from './breaker.ts'
-import { findHeader } from './headers.ts'
 
 /** An upstream, how often to try it again, and what guards it. */
 export interface Target {
