@@ -47,8 +47,9 @@ export interface Assignment {
 }
 
 /**
- * What became of the context. `none`: no policy applies. `present`: it stands in its place already. `unmet`: a condition
- * of the policy does not hold. `unsupported`: the request has no place for it and the policy says to skip it then.
+ * What became of the context. `none`: no policy applies. `present`: it stands in its place already, or was put there in
+ * an earlier turn. `unmet`: a condition of the policy does not hold. `unsupported`: the request has no place for it, and
+ * the policy says to skip it then.
  */
 export type InjectionOutcome = 'injected' | 'present' | 'none' | 'unmet' | 'unsupported'
 
