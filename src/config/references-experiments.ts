@@ -47,7 +47,7 @@ export function checkExperiment(source: YamlSource, name: string, experiment: Ra
     source.report(at('sample'), 'says how much to judge, but there is no "check" to judge by')
   if (experiment.check !== undefined && experiment.sample === undefined) source.report(at('check'), NO_SAMPLE)
   for (const arm of Object.keys(mapping(experiment.sample))) {
-    if (!(arm in arms)) source.reportKey(at('sample'), arm, `arm "${arm}" does not exist`)
+    if (!Object.hasOwn(arms, arm)) source.reportKey(at('sample'), arm, `arm "${arm}" does not exist`)
   }
 }
 
@@ -64,7 +64,7 @@ function checkUnit(source: YamlSource, path: Path, sources: readonly unknown[]):
 export function checkExclusive(source: YamlSource, path: Path, excluding: Raw, experiments: Raw): void {
   const names = Object.keys(excluding)
   for (const name of names) {
-    if (name in experiments) continue
+    if (Object.hasOwn(experiments, name)) continue
     const there = Object.keys(experiments)
     const hint = there.length === 0 ? 'there are none' : `there are ${there.slice(0, 8).join(', ')}`
     source.reportKey(path, name, `experiment "${name}" does not exist; ${hint}`)
@@ -72,7 +72,7 @@ export function checkExclusive(source: YamlSource, path: Path, excluding: Raw, e
   if (names.length > 0 && names.every((name) => excluding[name] === 0))
     source.report(path, 'all weights are 0')
   const unitOf = (name: string) => mapping(experiments[name]).unit ?? DEFAULT_UNIT
-  const known = names.filter((name) => name in experiments)
+  const known = names.filter((name) => Object.hasOwn(experiments, name))
   for (const name of known) {
     if (isDeepStrictEqual(unitOf(name), unitOf(known[0]!))) continue
     const message = `experiment "${name}" has another "unit" than "${known[0]}"; only by the same unit they can exclude each other`

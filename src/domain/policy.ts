@@ -62,6 +62,8 @@ export const ANY_VALUE = '*'
 const Value = z.string().min(1, `is empty; for any value, write "${ANY_VALUE}"`)
 const Values = z.union([Value, z.array(Value).min(1, 'is empty: then the condition would never hold')])
 
+const notEmpty = (mapping: object) => Object.keys(mapping).length > 0
+
 /** When a policy is applied: all that is said must hold. */
 export const Conditions = z
   .strictObject({
@@ -69,10 +71,10 @@ export const Conditions = z
     system: z.literal('absent').optional(),
     /** Only where the model has not answered yet before the last user message. */
     turn: z.literal('first').optional(),
-    header: z.record(HeaderName, Values).optional(),
-    metadata: z.record(MetadataKey, Values).optional(),
+    header: z.record(HeaderName, Values).refine(notEmpty, 'is empty: name a header').optional(),
+    metadata: z.record(MetadataKey, Values).refine(notEmpty, 'is empty: name a key').optional(),
   })
-  .refine((it) => Object.keys(it).length > 0, 'is empty: name system, turn, header or metadata')
+  .refine(notEmpty, 'is empty: name system, turn, header or metadata')
 export type Conditions = z.infer<typeof Conditions>
 
 /** Where the effect of a policy was measured; a claim without a source is not one. */

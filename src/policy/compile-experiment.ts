@@ -2,7 +2,7 @@
 import { hash } from 'node:crypto'
 import type { Check } from '../domain/check.ts'
 import { DEFAULT_UNIT, type Experiment, type Route, type UnitSource } from '../domain/experiment.ts'
-import type { Conditions, Policy } from '../domain/policy.ts'
+import type { Policy } from '../domain/policy.ts'
 import { prepareConditions, type UnmetCondition } from './conditions.ts'
 import { type PreparedPolicy, policyHash, preparePolicy } from './prepare.ts'
 import { prepareRamp } from './ramp.ts'
@@ -53,7 +53,7 @@ export function compilePolicy(policy: Policy): CompiledPolicy {
     id: policy.id,
     hash: policyHash(policy),
     at: preparePolicy(policy),
-    unmet: policy.when === undefined ? null : prepareConditions(policy.when as Conditions),
+    unmet: policy.when === undefined ? null : prepareConditions(policy.when),
     skips: policy.on_unsupported === 'skip',
   }
 }

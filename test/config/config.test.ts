@@ -245,10 +245,10 @@ describe('problems, each with line and column', () => {
     ],
     [
       'experiment: birds}',
-      'experiments: {birds: 1, bees: 1, toads: 1}, policy: birds/identity-alex}\n  - {model: z, upstream: openai, experiments: {birds: 0}}',
+      'experiments: {birds: 1, bees: 1, toString: 1}, policy: birds/identity-alex}\n  - {model: z, upstream: openai, experiments: {birds: 0}}',
       [
         ['bees', 'routes[0].experiments: experiment "bees" does not exist; there are birds'],
-        ['toads', 'routes[0].experiments: experiment "toads" does not exist; there are birds'],
+        ['toString', 'routes[0].experiments: experiment "toString" does not exist; there are birds'],
         [
           'birds/identity-alex}',
           'routes[0].policy: stands beside "experiments", which has its own; move it there',
@@ -409,6 +409,7 @@ describe('problems, each with line and column', () => {
       '4:55: policies[0].when.metadata.tier: is empty: then the condition would never hold',
       '4:60: policies[0].when: unknown key "body"',
     ])
+    expect(when('when: {header: {}}')).toEqual(['4:20: policies[0].when.header: is empty: name a header'])
     expect(when('on_unsupported: ignore')).toEqual([
       '4:21: policies[0].on_unsupported: is not one of reject, skip',
     ])
