@@ -56,7 +56,14 @@ export async function startBallast(config: Config, log: Log): Promise<Ballast> {
     queueLimit: config.judge?.queue ?? Number.POSITIVE_INFINITY,
   })
   const upstreams = createUpstreams(config, metrics, log)
-  const recorder = new Recorder({ store, queue: store, metrics, log })
+  const keptUnitKey = await store.unitKey()
+  const recorder = new Recorder({
+    unitKey: () => config.unit_key ?? keptUnitKey,
+    store,
+    queue: store,
+    metrics,
+    log,
+  })
   const worker = createWorker(config, store, metrics, log)
   const reports = cachedReports(plan, store)
   const troubled = <T>(error: unknown, instead: T): T => {

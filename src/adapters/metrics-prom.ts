@@ -66,6 +66,11 @@ export function createPrometheusMetrics(): PrometheusMetrics {
     'policy',
     'placement',
   ])
+  const notInjected = counter(
+    'ballast_not_injected_total',
+    'Requests sent without their policy: a condition of it was unmet, or they had no place for it (unsupported).',
+    ['policy', 'reason'],
+  )
   const samples = counter('ballast_samples_total', 'Exchanges drawn for judging, by what became of them.', [
     'experiment',
     'arm',
@@ -175,6 +180,7 @@ export function createPrometheusMetrics(): PrometheusMetrics {
     proxyOverhead: (route, ms) => overhead.observe({ route }, ms / 1000),
     upstreamRequest: (upstream, outcome) => upstreams.inc({ upstream, outcome }),
     exposure: (experiment, arm) => exposures.inc({ experiment, arm }),
+    notInjected: (policy, reason) => notInjected.inc({ policy, reason }),
     injection: (policy, placement) => injections.inc({ policy, placement }),
     sample: (experiment, arm, outcome) => samples.inc({ experiment, arm, outcome }),
     verdict: (experiment, arm, check, verdict) => verdicts.inc({ experiment, arm, check, verdict }),

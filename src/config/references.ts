@@ -4,16 +4,16 @@
  */
 import { CREDENTIALS, NEVER_SENT, nameMatcher } from '../domain/headers.ts'
 import type { Catalog } from './catalog.ts'
+import {
+  checkExclusive,
+  checkExperiment,
+  list,
+  mapping,
+  NO_SAMPLE,
+  type Raw,
+} from './references-experiments.ts'
 import { type ConfigValues, isLoopback } from './schema.ts'
 import type { Path, YamlSource } from './source.ts'
-
-type Raw = Record<string, unknown>
-
-const NO_SAMPLE = 'judges nothing without "sample": say which share of the answers to judge, from 0 to 1'
-
-const mapping = (value: unknown): Raw =>
-  typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Raw) : {}
-const list = (value: unknown): unknown[] => (Array.isArray(value) ? value : [])
 
 /**
  * @param values the parsed configuration, undefined when the schema found problems.
@@ -63,12 +63,16 @@ export function checkReferences(
     else if (patterns.has('*'))
       source.report(at('model'), 'is never reached: an earlier route takes every model')
     patterns.add(route.model)
+    const experimental = ['experiment', 'experiments'].filter((key) => route[key] !== undefined)
     for (const key of ['policy', 'check', 'sample']) {
-      if (route.experiment !== undefined && route[key] !== undefined) {
-        source.report(at(key), `stands beside "experiment", which has its own; move it there`)
+      if (experimental.length > 0 && route[key] !== undefined) {
+        source.report(at(key), `stands beside "${experimental[0]}", which has its own; move it there`)
       }
     }
-    if (route.sample !== undefined && route.check === undefined && route.experiment === undefined) {
+    if (experimental.length === 2)
+      source.report(at('experiments'), 'stands beside "experiment"; a route has one of them')
+    checkExclusive(source, at('experiments'), mapping(route.experiments), experiments)
+    if (route.sample !== undefined && route.check === undefined && experimental.length === 0) {
       source.report(at('sample'), 'says how much to judge, but there is no "check" to judge by')
     }
     if (route.check !== undefined && route.sample === undefined) source.report(at('check'), NO_SAMPLE)
@@ -77,40 +81,8 @@ export function checkReferences(
 
   for (const [name, value] of Object.entries(experiments)) {
     const experiment = mapping(value)
-    const arms = mapping(experiment.arms)
-    referCheck(['experiments', name, 'check'], experiment.check)
-    for (const [arm, settings] of Object.entries(arms)) {
-      referPolicy(['experiments', name, 'arms', arm, 'policy'], mapping(settings).policy)
-    }
-    const settings = Object.values(arms).map(mapping)
-    if (settings.length === 0) {
-      if (experiment.arms !== undefined)
-        source.report(['experiments', name, 'arms'], 'is empty: an experiment has at least one arm')
-    } else {
-      if (settings.every(({ weight }) => weight === 0))
-        source.report(['experiments', name, 'arms'], 'all weights are 0')
-      if (settings.every(({ policy }) => policy !== undefined) && experiment.without_control !== true) {
-        source.report(
-          ['experiments', name, 'arms'],
-          'no arm injects nothing, so there is nothing to compare with; add `control: {weight: 1}`, or say `without_control: true`',
-        )
-      }
-    }
-    if (experiment.sample !== undefined && experiment.check === undefined) {
-      source.report(
-        ['experiments', name, 'sample'],
-        'says how much to judge, but there is no "check" to judge by',
-      )
-    }
-    if (experiment.check !== undefined && experiment.sample === undefined) {
-      source.report(['experiments', name, 'check'], NO_SAMPLE)
-    }
-    const rates = mapping(experiment.sample)
-    for (const arm of Object.keys(rates)) {
-      if (!(arm in arms))
-        source.reportKey(['experiments', name, 'sample'], arm, `arm "${arm}" does not exist`)
-    }
-    judged ||= Number(experiment.sample) > 0 || Object.values(rates).some((rate) => Number(rate) > 0)
+    checkExperiment(source, name, experiment, { policy: referPolicy, check: referCheck })
+    judged ||= [experiment.sample, ...Object.values(mapping(experiment.sample))].some((it) => Number(it) > 0)
   }
 
   refer(['passthrough'], raw.passthrough, Object.keys(upstreams), 'upstream')

@@ -3,7 +3,7 @@ import { isIPv6 } from 'node:net'
 import bytes from 'bytes'
 import ms from 'ms'
 import { z } from 'zod'
-import { Experiment, ExperimentName, Route } from '../domain/experiment.ts'
+import { Experiment, ExperimentName, Holdout, Route } from '../domain/experiment.ts'
 
 /** `5s`, `2m`, `1h` -> milliseconds. */
 const Duration = z.string('is a duration with a unit, such as 500ms, 5s or 2m').transform((text, context) => {
@@ -194,6 +194,9 @@ export const ConfigFile = z.strictObject({
   passthrough: z.string().optional(),
   routes: z.array(Route).min(1, 'is empty: then no request could be served'),
   experiments: z.record(ExperimentName, Experiment).default({}),
+  holdout: Holdout.optional(),
+  /** What units are hashed with before they are stored; omitted, the store makes and keeps a key. */
+  unit_key: z.string().min(16, 'is too short: a unit key has at least 16 characters').optional(),
   judge: Judge.optional(),
 })
 export type ConfigValues = z.output<typeof ConfigFile>

@@ -1,5 +1,7 @@
 /** Interventions and policies (SPEC section 5): what context goes where. Read from `policies/*.yaml`. */
 import { z } from 'zod'
+import { LONGEST_METADATA_KEY } from './experiment.ts'
+import { CREDENTIALS, HOP_BY_HOP, nameMatcher } from './headers.ts'
 
 /** Where an intervention's text goes. */
 export const Placement = z.enum([
@@ -25,6 +27,43 @@ const InterventionText = z
 export const Intervention = z.strictObject({ placement: Placement, text: InterventionText })
 export type Intervention = z.infer<typeof Intervention>
 
+/** Headers no condition may ask for: they hold credentials, or belong to one connection only. */
+const isUnfit = nameMatcher([...HOP_BY_HOP, ...CREDENTIALS, 'cookie', 'trailer'])
+
+/** A header's name in any case. */
+const HeaderName = z
+  .string()
+  .regex(/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/, 'is not the name of a header')
+  .refine((name) => !isUnfit(name.toLowerCase()), {
+    message: 'cannot be a condition: it holds credentials or belongs to one connection only',
+  })
+
+const MetadataKey = z
+  .string()
+  .min(1, 'is empty')
+  .max(LONGEST_METADATA_KEY, `is longer than the ${LONGEST_METADATA_KEY} characters of a metadata key`)
+
+/** Stands for any value: the condition is that there is one. */
+export const ANY_VALUE = '*'
+
+const Value = z.string().min(1, `is empty; for any value, write "${ANY_VALUE}"`)
+const Values = z.union([Value, z.array(Value).min(1, 'is empty: then the condition would never hold')])
+
+const notEmpty = (mapping: object) => Object.keys(mapping).length > 0
+
+/** When a policy is applied: all that is said must hold. */
+export const Conditions = z
+  .strictObject({
+    /** Only where the request has no system or developer message and no instructions. */
+    system: z.literal('absent').optional(),
+    /** Only where the model has not answered yet before the last user message. */
+    turn: z.literal('first').optional(),
+    header: z.record(HeaderName, Values).refine(notEmpty, 'is empty: name a header').optional(),
+    metadata: z.record(MetadataKey, Values).refine(notEmpty, 'is empty: name a key').optional(),
+  })
+  .refine(notEmpty, 'is empty: name system, turn, header or metadata')
+export type Conditions = z.infer<typeof Conditions>
+
 /** Where the effect of a policy was measured; a claim without a source is not one. */
 export const Evidence = z.strictObject({
   source: z.string(),
@@ -37,6 +76,9 @@ export const PolicyEntry = z.strictObject({
   id: z.string().regex(/^[a-z0-9][a-z0-9._-]*$/, 'may hold lower-case letters, digits, ".", "_" and "-"'),
   description: z.string().optional(),
   interventions: z.array(Intervention).min(1, 'is empty: a policy has at least one intervention'),
+  when: Conditions.optional(),
+  /** Where the request has no place for it: refused (the default), or sent without it. */
+  on_unsupported: z.enum(['reject', 'skip']).optional(),
   kind: z.enum(['identity', 'intent', 'identity+intent', 'time', 'inoculation', 'personality']).optional(),
   relevance: z.enum(['relevant', 'irrelevant']).optional(),
   trait: z.string().optional(),

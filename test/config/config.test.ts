@@ -187,7 +187,84 @@ describe('problems, each with line and column', () => {
     [
       'unit: [header, user]',
       'unit: [header, email]',
-      [['email', 'experiments.birds.unit[1]: is not one of header, user, session, client']],
+      [
+        [
+          'email',
+          'experiments.birds.unit[1]: is not one of header, user, safety_identifier, metadata.KEY, session, client, request',
+        ],
+      ],
+    ],
+    [
+      'unit: [header, user]',
+      'unit: [request, metadata.user_id, "metadata."]',
+      [
+        [
+          'request, m',
+          'experiments.birds.unit[0]: is always present, so nothing behind it is looked for; put it last',
+        ],
+        ['"metadata."', expect.stringMatching(/^experiments\.birds\.unit\[2\]: is not one of header/)],
+      ],
+    ],
+    [
+      'unit: [header, user]',
+      'unit: [user, header, user]',
+      [['user]', 'experiments.birds.unit[2]: stands twice']],
+    ],
+    ['salt: "2026-11"', 'ramp: 1.5', [['1.5', 'experiments.birds.ramp: is a share from 0 to 1']]],
+    [
+      'salt: "2026-11"',
+      'ramp: {2026-11-01: 0.1, 2026-02-30: 0.2, later: 1}',
+      [
+        ['2026-02-30', 'experiments.birds.ramp: "2026-02-30" is not a day such as 2026-11-23'],
+        ['later', 'experiments.birds.ramp: "later" is not a day such as 2026-11-23'],
+      ],
+    ],
+    ['salt: "2026-11"', 'ramp: {}', [['{}', 'experiments.birds.ramp: is empty: give a day and a share']]],
+    [
+      'weight: 3',
+      'weight: 3, off: yes',
+      [['yes', 'experiments.birds.arms.etymologist.off: true or false is expected here']],
+    ],
+    [
+      'policies: catalog',
+      'policies: catalog\nholdout: {share: 5, seed: x}',
+      [
+        ['5, seed', 'holdout.share: is a share from 0 to 1'],
+        ['seed', 'holdout: unknown key "seed"'],
+      ],
+    ],
+    [
+      'policies: catalog',
+      'policies: catalog\nunit_key: short',
+      [['short', 'unit_key: is too short: a unit key has at least 16 characters']],
+    ],
+    [
+      'experiment: birds}',
+      'experiment: birds, experiments: {birds: 1}}',
+      [['{birds: 1}}', 'routes[0].experiments: stands beside "experiment"; a route has one of them']],
+    ],
+    [
+      'experiment: birds}',
+      'experiments: {birds: 1, bees: 1, toString: 1}, policy: birds/identity-alex}\n  - {model: z, upstream: openai, experiments: {birds: 0}}',
+      [
+        ['bees', 'routes[0].experiments: experiment "bees" does not exist; there are birds'],
+        ['toString', 'routes[0].experiments: experiment "toString" does not exist; there are birds'],
+        [
+          'birds/identity-alex}',
+          'routes[0].policy: stands beside "experiments", which has its own; move it there',
+        ],
+        ['{birds: 0}', 'routes[1].experiments: all weights are 0'],
+      ],
+    ],
+    [
+      'experiment: birds}',
+      'experiments: {birds: 1, holdout: 1}}',
+      [['holdout: 1', 'routes[0].experiments: experiment "holdout" does not exist; there are birds']],
+    ],
+    [
+      'experiments:\n',
+      'experiments:\n  holdout: {arms: {control: {weight: 1}}}\n',
+      [['holdout', 'experiments: "holdout" is a word of ballast\'s own; choose another name']],
     ],
     [
       'judge: {upstream: openai, model: gpt-4.1-mini, concurrency: 8}\n',
@@ -233,6 +310,17 @@ describe('problems, each with line and column', () => {
     const text = changed(from, to)
     const found = problemsOf(text).map((problem) => /^(\d+:\d+): (.*)$/.exec(problem)!.slice(1))
     expect(found).toEqual(expected.map(([at, message]) => [placeOf(text, at), message]))
+  })
+
+  test('experiments that exclude each other by different units', () => {
+    const text = changed('experiment: birds}', 'experiments: {birds: 1, bees: 1}}').replace(
+      'experiments:\n',
+      'experiments:\n  bees: {arms: {control: {weight: 1}}}\n',
+    )
+    expect(problemsOf(text)).toEqual([
+      '10:77: routes[0].experiments: experiment "bees" has another "unit" than "birds"; only by the same unit they can exclude each other',
+    ])
+    expect(problemsOf(text.replace('bees: {', 'bees: {unit: [header, user], '))).toEqual([])
   })
 
   test('a check that would judge nothing, and a reference that is none', () => {
@@ -292,6 +380,39 @@ describe('problems, each with line and column', () => {
       '22:19: judge.upstream: upstream "${OPENAI_API_KEY}" does not exist; there are openai',
     ])
     expect(problems.join()).not.toContain('sk-very-secret')
+  })
+
+  test('conditions of a policy', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'ballast-policies-'))
+    const when = (text: string) => {
+      const policy = `policies:\n  - id: a\n    interventions: [{placement: system, text: b}]\n    ${text}\n`
+      writeFileSync(join(folder, 'mine.yaml'), policy)
+      return problemsOf(changed('policies: catalog', `policies: [catalog, "${folder}"]`)).map((problem) =>
+        problem.slice(problem.indexOf('mine.yaml') + 'mine.yaml:'.length),
+      )
+    }
+    expect(when('when: {header: {X-Feature: [beta, "*"]}, metadata: {tier: free}}')).toEqual([])
+    const unfit = 'cannot be a condition: it holds credentials or belongs to one connection only'
+    expect(when('when: {header: {Authorization: x, X-Api-Key: "*", TE: x, cookie: y, "a b": z}}')).toEqual([
+      `4:21: policies[0].when.header: "Authorization" ${unfit}`,
+      `4:39: policies[0].when.header: "X-Api-Key" ${unfit}`,
+      `4:55: policies[0].when.header: "TE" ${unfit}`,
+      `4:62: policies[0].when.header: "cookie" ${unfit}`,
+      '4:73: policies[0].when.header: "a b" is not the name of a header',
+    ])
+    expect(when('when: {}')).toEqual([
+      '4:11: policies[0].when: is empty: name system, turn, header or metadata',
+    ])
+    expect(when('when: {system: present, turn: 1, metadata: {tier: []}, body: x}')).toEqual([
+      '4:20: policies[0].when.system: is not one of absent',
+      '4:35: policies[0].when.turn: is not one of first',
+      '4:55: policies[0].when.metadata.tier: is empty: then the condition would never hold',
+      '4:60: policies[0].when: unknown key "body"',
+    ])
+    expect(when('when: {header: {}}')).toEqual(['4:20: policies[0].when.header: is empty: name a header'])
+    expect(when('on_unsupported: ignore')).toEqual([
+      '4:21: policies[0].on_unsupported: is not one of reject, skip',
+    ])
   })
 
   test('are reported all at once, those of policies and checks with them', () => {
