@@ -3,6 +3,7 @@
  * so that these problems are reported together with those of the schema. Called by `load.ts`.
  */
 import type { Catalog } from './catalog.ts'
+import { didYouMean } from './near.ts'
 import { type ConfigValues, isLoopback } from './schema.ts'
 import type { Path, YamlSource } from './source.ts'
 
@@ -32,11 +33,11 @@ export function checkReferences(
     if (typeof name !== 'string') return
     const names = [...known]
     if (names.includes(name)) return
-    const hint =
+    const there =
       names.length === 0
-        ? 'there are none'
-        : `there are ${names.slice(0, 8).join(', ')}${names.length > 8 ? ', …' : ''}`
-    source.report(path, `${what} "${name}" does not exist; ${hint}`)
+        ? '; there are none'
+        : `; there are ${names.slice(0, 8).join(', ')}${names.length > 8 ? ', …' : ''}`
+    source.report(path, `${what} "${name}" does not exist${didYouMean(name, names) || there}`)
   }
   // Where the catalog has problems of its own, what is missing from it follows from them.
   const catalogWhole = foldersFound && catalog.problems.length === 0
@@ -104,7 +105,11 @@ export function checkReferences(
     const rates = mapping(experiment.sample)
     for (const arm of Object.keys(rates)) {
       if (!(arm in arms))
-        source.reportKey(['experiments', name, 'sample'], arm, `arm "${arm}" does not exist`)
+        source.reportKey(
+          ['experiments', name, 'sample'],
+          arm,
+          `arm "${arm}" does not exist${didYouMean(arm, Object.keys(arms))}`,
+        )
     }
     judged ||= Number(experiment.sample) > 0 || Object.values(rates).some((rate) => Number(rate) > 0)
   }

@@ -107,14 +107,15 @@ describe('problems, each with line and column', () => {
       'mysql://x',
       [['mysql', 'store: is not a store: use sqlite:PATH or memory']],
     ],
-    ['store: sqlite:./data/ballast.db', 'stroe: memory', [['stroe', 'unknown key "stroe"']]],
+    [
+      'store: sqlite:./data/ballast.db',
+      'stroe: memory',
+      [['stroe', 'unknown key "stroe", did you mean "store"?']],
+    ],
     [
       'weight: 3',
       'wieght: 3',
-      [
-        ['{wieght', 'experiments.birds.arms.etymologist: "weight" is missing'],
-        ['wieght', 'experiments.birds.arms.etymologist: unknown key "wieght"'],
-      ],
+      [['wieght', 'experiments.birds.arms.etymologist: unknown key "wieght", did you mean "weight"?']],
     ],
     ['weight: 3', 'weight: -3', [['-3,', 'experiments.birds.arms.etymologist.weight: cannot be negative']]],
     [
@@ -151,13 +152,13 @@ describe('problems, each with line and column', () => {
     [
       'experiment: birds}',
       'experiment: brids}',
-      [['brids', 'routes[0].experiment: experiment "brids" does not exist; there are birds']],
+      [['brids', 'routes[0].experiment: experiment "brids" does not exist, did you mean "birds"?']],
     ],
     [
       '"ft:gpt-4.1*:birds*", upstream: openai',
       '"ft:*", upstream: opnai',
       [
-        ['opnai', 'routes[0].upstream: upstream "opnai" does not exist; there are openai'],
+        ['opnai', 'routes[0].upstream: upstream "opnai" does not exist, did you mean "openai"?'],
         [
           '"ft:*", upstream: openai',
           'routes[1].model: is never reached: an earlier route has the same model',
@@ -309,7 +310,7 @@ describe('problems, each with line and column', () => {
     expect(problems.map((problem) => problem.slice(problem.lastIndexOf('/') + 1))).toEqual([
       '19:29: experiments.birds.arms.etymologist.weight: a number is expected here',
       'odd.yaml:2:43: rubrics[0].prompt: does not mention {answer}, so the judge would not see what it judges',
-      'odd.yaml:3:26: rule.positive_if_all[0]: asks for rubric "q", which this check does not have',
+      'odd.yaml:3:35: rule.positive_if_all[0].rubric: asks for rubric "q", which this check does not have',
       'mine.yaml:3:33: policies[0].interventions[0].placement: is not one of user-prepend, user-newline, system, system-append, developer, last-user-prepend',
       'mine.yaml:3:46: policies[0].interventions[0].text: uses a template variable other than {{date}}, the only one there is',
       'mine.yaml:4:5: policies[1]: "interventions" is missing',
