@@ -1,5 +1,6 @@
 /** Where in a YAML document something stands: follows a path through mappings, lists, aliases and merges. Used by `source.ts`. */
 import {
+  type CST,
   type Document,
   isAlias,
   isMap,
@@ -34,6 +35,26 @@ export function keyOffsetOf(document: Document, path: Path, key: string): number
   let node: Node | null = document.contents as Node | null
   for (const part of path) node = child(document, node, part)?.value ?? null
   return child(document, node, key)?.key?.range?.[0] ?? null
+}
+
+/** @returns the quote, bracket or brace that was still open where the parser gave up; null where none was. */
+export function unclosed(document: Document, at: number): { offset: number; what: string } | null {
+  let found: { offset: number; what: string } | null = null
+  visit(document, {
+    Node: (_key, node) => {
+      if (node.range == null || node.range[0] >= at || node.range[2] < at) return
+      const { srcToken } = node as { srcToken?: CST.Token }
+      if (srcToken?.type === 'flow-collection') {
+        const { source, offset } = srcToken.start
+        const closed = srcToken.end.some(({ type }) => type === 'flow-map-end' || type === 'flow-seq-end')
+        if (!closed) found = { offset, what: source === '{' ? 'brace' : 'bracket' }
+      } else if (srcToken?.type === 'double-quoted-scalar' || srcToken?.type === 'single-quoted-scalar') {
+        const { source, offset } = srcToken
+        if (source.length < 2 || !source.endsWith(source[0]!)) found = { offset, what: 'quote' }
+      }
+    },
+  })
+  return found
 }
 
 /** What an alias must not be, by its offset. */

@@ -28,6 +28,10 @@ export function checkReferences(
   const raw = mapping(source.value)
   const upstreams = mapping(raw.upstreams)
   const experiments = mapping(raw.experiments)
+  // Where they are no mapping, what is missing from them follows from that.
+  const isMapping = (value: unknown) => mapping(value) === value
+  const referUpstream = (path: Path, name: unknown) =>
+    isMapping(raw.upstreams) && refer(path, name, Object.keys(upstreams), 'upstream')
 
   const refer = (path: Path, name: unknown, known: Iterable<string>, what: string) => {
     if (typeof name !== 'string') return
@@ -51,8 +55,9 @@ export function checkReferences(
   for (const [index, value] of list(raw.routes).entries()) {
     const route = mapping(value)
     const at = (key: string): Path => ['routes', index, key]
-    refer(at('upstream'), route.upstream, Object.keys(upstreams), 'upstream')
-    refer(at('experiment'), route.experiment, Object.keys(experiments), 'experiment')
+    referUpstream(at('upstream'), route.upstream)
+    if (raw.experiments === undefined || isMapping(raw.experiments))
+      refer(at('experiment'), route.experiment, Object.keys(experiments), 'experiment')
     referPolicy(at('policy'), route.policy)
     referCheck(at('check'), route.check)
     if (patterns.has(route.model))
@@ -114,9 +119,9 @@ export function checkReferences(
     judged ||= Number(experiment.sample) > 0 || Object.values(rates).some((rate) => Number(rate) > 0)
   }
 
-  refer(['passthrough'], raw.passthrough, Object.keys(upstreams), 'upstream')
+  referUpstream(['passthrough'], raw.passthrough)
   const judge = mapping(raw.judge)
-  refer(['judge', 'upstream'], judge.upstream, Object.keys(upstreams), 'upstream')
+  referUpstream(['judge', 'upstream'], judge.upstream)
   if (judged && raw.judge === undefined)
     source.report([], '"judge" is missing: something is sampled, and nobody would judge it')
   if (mapping(upstreams[String(judge.upstream)]).api_key === 'passthrough') {
@@ -138,7 +143,7 @@ export function checkReferences(
   }
   for (const [name, upstream] of Object.entries(upstreams)) {
     for (const [index, fallback] of list(mapping(upstream).fallback).entries()) {
-      refer(['upstreams', name, 'fallback', index], fallback, Object.keys(upstreams), 'upstream')
+      referUpstream(['upstreams', name, 'fallback', index], fallback)
       if (fallback === name) source.report(['upstreams', name, 'fallback', index], 'is the upstream itself')
     }
     if (mapping(upstream).api_key === 'passthrough' && list(raw.clients).length > 0) {

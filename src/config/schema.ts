@@ -8,7 +8,7 @@ import { Experiment, ExperimentName, Route } from '../domain/experiment.ts'
 /** `5s`, `2m`, `1h` -> milliseconds. */
 const Duration = z
   .string('is a duration with a unit, such as 500ms, 5s or 2m')
-  .meta({ pattern: '[0-9].*[A-Za-z]' })
+  .meta({ pattern: '^[0-9]*\\.?[0-9]+ *[A-Za-z]+$' })
   .transform((text, context) => {
     const value = /[a-z]/i.test(text) ? ms(text as ms.StringValue) : undefined
     if (value !== undefined && Number.isFinite(value) && value > 0) return value
@@ -16,12 +16,15 @@ const Duration = z
     return z.NEVER
   })
 
+const SIZE = /^ *[0-9]+(\.[0-9]+)? *[KMGTPkmgtp]?[Bb] *$/
+
 /** `64MB` -> bytes. */
 const Size = z
   .string('is a size with a unit, such as 512KB or 64MB')
-  .meta({ pattern: '[0-9].*[A-Za-z]' })
+  .meta({ pattern: SIZE.source })
   .transform((text, context) => {
-    const value = /[a-z]/i.test(text) ? bytes.parse(text) : null
+    // The library takes any word for bytes.
+    const value = SIZE.test(text) ? bytes.parse(text) : null
     if (value !== null && value > 0) return value
     context.addIssue({ code: 'custom', message: 'is a size with a unit, such as 512KB or 64MB' })
     return z.NEVER
@@ -140,6 +143,8 @@ const Judge = z.strictObject({
 })
 export type JudgeConfig = z.output<typeof Judge>
 
+const Folder = z.string().min(1, 'is empty: name a folder')
+
 export const ConfigFile = z.strictObject({
   listen: AddressText.prefault('127.0.0.1:8787').describe(
     'Where clients are served: HOST:PORT, or :PORT for all interfaces. Takes a restart.',
@@ -163,7 +168,7 @@ export const ConfigFile = z.strictObject({
     .default('sqlite:./ballast.db')
     .describe('Where samples and verdicts are kept: sqlite:PATH or memory. Takes a restart.'),
   policies: z
-    .union([z.string(), z.array(z.string()).min(1, 'is empty')])
+    .union([Folder, z.array(Folder).min(1, 'is empty: name a folder')])
     .default('catalog')
     .describe(
       'Folder of policies and checks, or a list of folders; `catalog` are those that ship with ballast.',

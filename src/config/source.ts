@@ -2,10 +2,10 @@
  * A YAML file whose values know where they stand: reads the text, puts the environment in, and turns what is wrong
  * into `file:line:column: message`. Used by the configuration and the policy catalog.
  */
-import { type Document, type ErrorCode, LineCounter, parseDocument, visit } from 'yaml'
+import { type Document, type ErrorCode, LineCounter, parseDocument, visit, type YAMLParseError } from 'yaml'
 import type { z } from 'zod'
 import { findingsOf } from './issues.ts'
-import { brokenAliases, firstAlias, keyOffsetOf, offsetOf, type Path } from './place.ts'
+import { brokenAliases, firstAlias, keyOffsetOf, offsetOf, type Path, unclosed } from './place.ts'
 
 export type { Path }
 
@@ -38,6 +38,7 @@ const SYNTAX: Partial<Record<ErrorCode, string>> = {
   DUPLICATE_KEY: 'this key stands twice',
   BAD_INDENT: 'the indentation does not fit',
   TAB_AS_INDENT: 'a tab indents this line; YAML takes spaces',
+  MULTILINE_IMPLICIT_KEY: 'this key has no colon behind it on its line',
   MISSING_CHAR: 'something is missing here: a colon, a comma, a quote or a closing bracket',
   UNEXPECTED_TOKEN: 'something here does not belong: is a quote or a bracket missing before it?',
   BLOCK_IN_FLOW: 'a block cannot stand inside braces or brackets',
@@ -55,7 +56,7 @@ export class YamlSource {
   /** Values that came from the environment and may be secrets, with the names to show instead; the longest first. */
   private secrets: [value: string, name: string][] = []
 
-  /** Where a value is missing from the environment; whatever else is wrong there follows from it. */
+  /** Where the environment could not be put in; whatever else is wrong there follows from it. */
   private readonly unset = new Set<number>()
 
   /**
@@ -66,12 +67,15 @@ export class YamlSource {
     this.file = file
     const plain = text.replace(/^\uFEFF/, '')
     const hidden = environment === undefined ? plain : plain.replace(REFERENCE, `$${OPEN}$1${CLOSE}`)
-    this.document = parseDocument(hidden, { lineCounter: this.lines, merge: true })
+    this.document = parseDocument(hidden, {
+      lineCounter: this.lines,
+      merge: true,
+      keepSourceTokens: true,
+    })
     const { errors } = this.document
     const [error] = errors.filter(({ code }) => code !== 'DUPLICATE_KEY')
     // What follows the first one mostly follows from it; a key that stands twice leaves the rest as it is.
-    for (const it of error === undefined ? errors : [error])
-      this.reportAt(it.pos[0], SYNTAX[it.code] ?? `this is not YAML (${it.code})`)
+    for (const it of error === undefined ? errors : [error]) this.reportSyntax(it)
     if (error !== undefined) return
     const aliases = brokenAliases(this.document)
     for (const [offset, message] of aliases) this.reportAt(offset, message)
@@ -84,6 +88,13 @@ export class YamlSource {
     }
   }
 
+  private reportSyntax({ code, pos: [offset] }: YAMLParseError): void {
+    // The parser tells where it noticed; what is to be mended stands where it began.
+    const opened = code === 'MISSING_CHAR' || code === 'BAD_INDENT' ? unclosed(this.document, offset) : null
+    if (opened !== null) this.reportAt(opened.offset, `this ${opened.what} is not closed`)
+    else this.reportAt(offset, SYNTAX[code] ?? `this is not YAML (${code})`)
+  }
+
   private putEnvironmentIn(environment: Readonly<Record<string, string | undefined>>): void {
     const used = new Map<string, string>()
     visit(this.document, {
@@ -92,6 +103,7 @@ export class YamlSource {
         if (/(?<!\$)\$\{/.test(node.value)) {
           const message = 'the braces behind $ hold the name of an environment variable, and nothing else'
           this.reportAt(node.range?.[0] ?? 0, message)
+          this.unset.add(node.range?.[0] ?? 0)
         }
         if (!node.value.includes(OPEN)) return
         node.value = node.value.replace(HIDDEN_REFERENCE, (_whole, dollar: string, name: string) => {
