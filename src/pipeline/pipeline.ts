@@ -21,9 +21,9 @@ import type { Recorder } from './record.ts'
 import { CLIENT_CLOSED_REQUEST, Relay, type RelayDeps } from './relay.ts'
 import { Tap } from './tap.ts'
 
+/** Of one configuration: a request keeps what it began with. */
 export interface PipelineDeps extends RelayDeps {
-  /** The plan in force; read once per request, so that a request runs through one whole configuration. */
-  readonly plan: () => Plan
+  readonly plan: Plan
   readonly upstreams: ReadonlyMap<string, Upstream>
   /** Name of the upstream for requests that no route decides. */
   readonly defaultUpstream: string
@@ -95,7 +95,7 @@ class Exchange extends Relay {
   /** The first route whose pattern the model matches. */
   private route(): void {
     const model = this.decoded!.model ?? ''
-    this.matched = this.deps.plan().route(model)
+    this.matched = this.deps.plan.route(model)
     if (this.matched === null) {
       throw new BallastError('ballast_no_route', `No route takes the model "${model.slice(0, 200)}".`, {
         source: 'client',
