@@ -68,14 +68,17 @@ export class Reloads {
 
   private async watch(everyMs: number): Promise<void> {
     const { signal } = this.ending
-    this.seen = await look(this.paths)
-    // It was read before anybody watched.
-    if (!this.isRunning()) await this.reload()
-    let last = this.seen
+    let last = await look(this.paths)
+    // It was read before anybody watched. What has changed since then counts once it stands still, like any change.
+    if (this.isRunning()) this.seen = last
     while (!signal.aborted) {
       await sleep(everyMs, undefined, { signal, ref: false }).catch(() => {})
+      await this.reloading
+      const { seen } = this
       const now = await look(this.paths)
-      if (!signal.aborted && differ(now, this.seen) && !differ(now, last)) await this.reload()
+      // Was it read meanwhile, as somebody asked, this look says nothing of it.
+      const asked = seen !== this.seen
+      if (!signal.aborted && !asked && differ(now, seen) && !differ(now, last)) await this.reload()
       last = now
     }
   }

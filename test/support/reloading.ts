@@ -36,15 +36,17 @@ export interface ReloadingOptions {
   readonly files?: Record<string, string>
   /** Null: only when asked. */
   readonly everyMs?: number | null
-  /** The configuration's path in the folder. */
-  readonly name?: string
+  /** A configuration that is there already, whose path this is. */
+  readonly at?: string
 }
+
+const NAME = 'ballast.yaml'
 
 /** @param yaml without `listen` it listens on port 0. */
 export async function startReloading(yaml: string, options: ReloadingOptions = {}): Promise<Reloading> {
-  const { environment = {}, files = {}, everyMs = 25, name = 'ballast.yaml' } = options
+  const { environment = {}, files = {}, everyMs = 25, at } = options
   const folder = mkdtempSync(join(tmpdir(), 'ballast-reload-'))
-  const file = join(folder, name)
+  const file = at ?? join(folder, NAME)
   const write = (path: string, text: string) => {
     const target = join(folder, path)
     mkdirSync(dirname(target), { recursive: true })
@@ -53,7 +55,7 @@ export async function startReloading(yaml: string, options: ReloadingOptions = {
   }
   const whole = (text: string) => (/^listen:/m.test(text) ? text : LISTEN + text)
   for (const [path, text] of Object.entries(files)) write(path, text)
-  write(name, whole(yaml))
+  if (at === undefined) write(NAME, whole(yaml))
 
   const logged: Logged[] = []
   const level = (level: string) => (fields: Logged['fields'], message: string) =>
@@ -84,7 +86,7 @@ export async function startReloading(yaml: string, options: ReloadingOptions = {
     write,
     async change(text, outcome = 'applied') {
       const before = await outcomes()
-      write(name, whole(text))
+      write(NAME, whole(text))
       if (everyMs === null) await reloads.reload()
       await eventually(async () => (await outcomes())[outcome] === before[outcome] + 1, 15_000)
     },
