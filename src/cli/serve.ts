@@ -56,7 +56,6 @@ async function serve({ config: file, logLevel, watch }: ServeOptions): Promise<v
   log.info({ url: ballast.url, admin: ballast.adminUrl, config: config.hash }, 'ballast serves')
   const signal = await stop
   log.info({ signal }, 'ballast stops: running requests may end')
-  await reloads.close()
-  await ballast.close()
+  await Promise.all([ballast.close(), reloads.close()])
   log.info({}, 'ballast has stopped')
 }
