@@ -1,6 +1,6 @@
 /** The `Metrics` port on prom-client: the series of SPEC section 8. Composed by `node.ts`. */
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
-import type { Metrics, QueueStatus } from '../domain/ports.ts'
+import type { Metrics, QueueStatus, ReloadOutcome } from '../domain/ports.ts'
 import type { Estimate, Report } from '../domain/report.ts'
 
 export interface PrometheusSources {
@@ -94,6 +94,15 @@ export function createPrometheusMetrics(): PrometheusMetrics {
     ['model', 'outcome'],
   )
   const judgeTokens = counter('ballast_judge_tokens_total', 'Tokens the judge used.', ['model', 'kind'])
+
+  const reloads = counter(
+    'ballast_config_reloads_total',
+    'Times the configuration was read anew; failed: the running one stayed.',
+    ['outcome'],
+  )
+  // A series that begins with its first event hides that event from `increase`.
+  for (const outcome of ['applied', 'failed', 'unchanged'] satisfies ReloadOutcome[])
+    reloads.inc({ outcome }, 0)
 
   let sources: PrometheusSources | null = null
   // prom-client collects one metric after the other; the reports are asked for once per scrape.
@@ -189,5 +198,6 @@ export function createPrometheusMetrics(): PrometheusMetrics {
     },
     judgeRequest: (model, outcome) => judgeRequests.inc({ model, outcome }),
     judgeTokens: (model, kind, tokens) => judgeTokens.inc({ model, kind }, tokens),
+    configReload: (outcome) => reloads.inc({ outcome }),
   }
 }

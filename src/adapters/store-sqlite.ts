@@ -94,13 +94,18 @@ async function patiently<T>(run: () => Promise<T>): Promise<T> {
 
 export class SqliteStore implements Store, Queue {
   private readonly db: Kysely<Tables>
-  private readonly queueLimit: number
+  private queueLimit: number
   private waiting = 0
   private countedAt = Number.NEGATIVE_INFINITY
 
   constructor(db: Kysely<Tables>, queueLimit: number) {
     this.db = db
     this.queueLimit = queueLimit
+  }
+
+  /** Takes no more than this many waiting samples from now on. */
+  limitQueue(limit: number): void {
+    this.queueLimit = limit
   }
 
   async offer(sample: Sample): Promise<boolean> {

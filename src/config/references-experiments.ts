@@ -1,6 +1,7 @@
 /** What the schema cannot see of experiments: arms that compare nothing, units that cannot be. Called by `references.ts`. */
 import { isDeepStrictEqual } from 'node:util'
 import { DEFAULT_UNIT, RESERVED_NAMES } from '../domain/experiment.ts'
+import { didYouMean } from './near.ts'
 import type { Path, YamlSource } from './source.ts'
 
 /** A mapping as the file has it, before the schema has seen it. */
@@ -47,7 +48,9 @@ export function checkExperiment(source: YamlSource, name: string, experiment: Ra
     source.report(at('sample'), 'says how much to judge, but there is no "check" to judge by')
   if (experiment.check !== undefined && experiment.sample === undefined) source.report(at('check'), NO_SAMPLE)
   for (const arm of Object.keys(mapping(experiment.sample))) {
-    if (!Object.hasOwn(arms, arm)) source.reportKey(at('sample'), arm, `arm "${arm}" does not exist`)
+    if (Object.hasOwn(arms, arm)) continue
+    const hint = didYouMean(arm, Object.keys(arms))
+    source.reportKey(at('sample'), arm, `arm "${arm}" does not exist${hint}`)
   }
 }
 
@@ -66,8 +69,8 @@ export function checkExclusive(source: YamlSource, path: Path, excluding: Raw, e
   for (const name of names) {
     if (Object.hasOwn(experiments, name)) continue
     const there = Object.keys(experiments)
-    const hint = there.length === 0 ? 'there are none' : `there are ${there.slice(0, 8).join(', ')}`
-    source.reportKey(path, name, `experiment "${name}" does not exist; ${hint}`)
+    const list = there.length === 0 ? '; there are none' : `; there are ${there.slice(0, 8).join(', ')}`
+    source.reportKey(path, name, `experiment "${name}" does not exist${didYouMean(name, there) || list}`)
   }
   if (names.length > 0 && names.every((name) => excluding[name] === 0))
     source.report(path, 'all weights are 0')

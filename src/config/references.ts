@@ -4,6 +4,7 @@
  */
 import { CREDENTIALS, NEVER_SENT, nameMatcher } from '../domain/headers.ts'
 import type { Catalog } from './catalog.ts'
+import { didYouMean } from './near.ts'
 import {
   checkExclusive,
   checkExperiment,
@@ -28,6 +29,10 @@ export function checkReferences(
   const raw = mapping(source.value)
   const upstreams = mapping(raw.upstreams)
   const experiments = mapping(raw.experiments)
+  // Where they are no mapping, what is missing from them follows from that.
+  const isMapping = (value: unknown) => mapping(value) === value
+  const referUpstream = (path: Path, name: unknown) =>
+    isMapping(raw.upstreams) && refer(path, name, Object.keys(upstreams), 'upstream')
 
   const refer = (path: Path, name: unknown, known: Iterable<string>, what: string) => {
     if (typeof name !== 'string') return
@@ -36,11 +41,11 @@ export function checkReferences(
     // Of many policies those of the same file are most likely meant.
     const file = name.slice(0, name.indexOf('/') + 1)
     names.sort((a, b) => Number(b.startsWith(file)) - Number(a.startsWith(file)))
-    const hint =
+    const there =
       names.length === 0
-        ? 'there are none'
-        : `there are ${names.slice(0, 8).join(', ')}${names.length > 8 ? ', …' : ''}`
-    source.report(path, `${what} "${name}" does not exist; ${hint}`)
+        ? '; there are none'
+        : `; there are ${names.slice(0, 8).join(', ')}${names.length > 8 ? ', …' : ''}`
+    source.report(path, `${what} "${name}" does not exist${didYouMean(name, names) || there}`)
   }
   // Where the catalog has problems of its own, what is missing from it follows from them.
   const catalogWhole = foldersFound && catalog.problems.length === 0
@@ -54,8 +59,9 @@ export function checkReferences(
   for (const [index, value] of list(raw.routes).entries()) {
     const route = mapping(value)
     const at = (key: string): Path => ['routes', index, key]
-    refer(at('upstream'), route.upstream, Object.keys(upstreams), 'upstream')
-    refer(at('experiment'), route.experiment, Object.keys(experiments), 'experiment')
+    referUpstream(at('upstream'), route.upstream)
+    if (raw.experiments === undefined || isMapping(raw.experiments))
+      refer(at('experiment'), route.experiment, Object.keys(experiments), 'experiment')
     referPolicy(at('policy'), route.policy)
     referCheck(at('check'), route.check)
     if (patterns.has(route.model))
@@ -85,9 +91,9 @@ export function checkReferences(
     judged ||= [experiment.sample, ...Object.values(mapping(experiment.sample))].some((it) => Number(it) > 0)
   }
 
-  refer(['passthrough'], raw.passthrough, Object.keys(upstreams), 'upstream')
+  referUpstream(['passthrough'], raw.passthrough)
   const judge = mapping(raw.judge)
-  refer(['judge', 'upstream'], judge.upstream, Object.keys(upstreams), 'upstream')
+  referUpstream(['judge', 'upstream'], judge.upstream)
   if (judged && raw.judge === undefined)
     source.report([], '"judge" is missing: something is sampled, and nobody would judge it')
   if (mapping(upstreams[String(judge.upstream)]).api_key === 'passthrough') {
@@ -110,7 +116,7 @@ export function checkReferences(
   for (const [name, upstream] of Object.entries(upstreams)) {
     checkHeaders(source, ['upstreams', name], mapping(upstream))
     for (const [index, fallback] of list(mapping(upstream).fallback).entries()) {
-      refer(['upstreams', name, 'fallback', index], fallback, Object.keys(upstreams), 'upstream')
+      referUpstream(['upstreams', name, 'fallback', index], fallback)
       if (fallback === name) source.report(['upstreams', name, 'fallback', index], 'is the upstream itself')
     }
     if (mapping(upstream).api_key === 'passthrough' && list(raw.clients).length > 0) {

@@ -14,12 +14,17 @@ export type UnitSource =
 /** Longest key of a request's `metadata`, in UTF-16 units, as OpenAI has it. */
 export const LONGEST_METADATA_KEY = 64
 
+const UNIT_SOURCES = ['header', 'user', 'safety_identifier', 'metadata.KEY', 'session', 'client', 'request']
+const UNIT_SOURCE = /^(header|user|safety_identifier|session|client|request|metadata\.[\s\S]{1,64})$/
+
 export const UnitSource = z
   .string()
-  .regex(
-    /^(header|user|safety_identifier|session|client|request|metadata\..{1,64})$/s,
-    'is not one of header, user, safety_identifier, metadata.KEY, session, client, request',
-  ) as unknown as z.ZodType<UnitSource, string>
+  .meta({ pattern: UNIT_SOURCE.source })
+  .superRefine((given, context) => {
+    if (UNIT_SOURCE.test(given)) return
+    const message = `is not one of ${UNIT_SOURCES.join(', ')}`
+    context.addIssue({ code: 'custom', message, params: { given, known: UNIT_SOURCES } })
+  }) as unknown as z.ZodType<UnitSource, string>
 
 export const DEFAULT_UNIT: readonly UnitSource[] = [
   'header',
@@ -41,10 +46,12 @@ export const Share = z.number().min(0, 'is a share from 0 to 1').max(1, 'is a sh
 const Weight = z.number().finite().min(0, 'cannot be negative')
 
 export const Arm = z.strictObject({
-  weight: Weight,
-  policy: z.string().optional(),
-  /** Kill switch: its units stay its own, but get nothing injected and are not counted. */
-  off: z.boolean().optional(),
+  weight: Weight.describe('Its share, against the weights of all arms.'),
+  policy: z.string().optional().describe('What it injects, as FAMILY/ID. Without it nothing is injected.'),
+  off: z
+    .boolean()
+    .optional()
+    .describe('Kill switch: its units stay its own, but get nothing injected and are not counted.'),
 })
 
 const Name = z
@@ -65,23 +72,30 @@ export const Ramp = z.union([
 export type Ramp = z.infer<typeof Ramp>
 
 /** Units that are kept out of all experiments and policies. */
-export const Holdout = z.strictObject({ share: Share, salt: z.string().default('') })
+export const Holdout = z.strictObject({
+  share: Share.describe('Share of the units that are kept out, from 0 to 1.'),
+  salt: z.string().default('').describe('Who is kept out depends on it.'),
+})
 export type Holdout = z.infer<typeof Holdout>
 
 export const Experiment = z.strictObject({
   unit: z
     .array(UnitSource)
     .min(1, `is empty: name at least one of ${DEFAULT_UNIT.join(', ')}`)
-    .default([...DEFAULT_UNIT]),
-  salt: z.string().default(''),
-  arms: z.record(Name, Arm),
-  ramp: Ramp.default(1),
-  /** Kill switch for all arms at once. */
-  off: z.boolean().optional(),
-  check: z.string().optional(),
-  sample: z.union([Share, z.record(z.string(), Share)]).optional(),
-  /** Says that having no arm without a policy is meant. */
-  without_control: z.boolean().optional(),
+    .default([...DEFAULT_UNIT])
+    .describe('What is assigned to an arm: the first of these that a request has, else the request itself.'),
+  salt: z.string().default('').describe('Assignment depends on it; another salt assigns anew.'),
+  arms: z.record(Name, Arm).describe('What is compared, by name.'),
+  ramp: Ramp.default(1).describe(
+    'Share of the units taken in, from 0 to 1; or by the UTC day it begins to hold.',
+  ),
+  off: z.boolean().optional().describe('Kill switch for all arms at once.'),
+  check: z.string().optional().describe('The check that judges a sample of the answers.'),
+  sample: z
+    .union([Share, z.record(z.string(), Share)])
+    .optional()
+    .describe('Share of the answers to judge, from 0 to 1; one for all arms, or by arm.'),
+  without_control: z.boolean().optional().describe('Says that having no arm without a policy is meant.'),
 })
 export type Experiment = z.infer<typeof Experiment>
 
@@ -95,13 +109,18 @@ export const RESERVED_NAMES: readonly string[] = ['holdout', 'exclusive']
 
 /** A model pattern and where its requests go. First match wins. */
 export const Route = z.strictObject({
-  model: z.string().min(1, 'is empty: give a model name, with * as a wildcard'),
-  upstream: z.string(),
-  experiment: z.string().optional(),
-  /** Experiments that exclude each other, with weights. */
-  experiments: z.record(Name, Weight).optional(),
-  policy: z.string().optional(),
-  check: z.string().optional(),
-  sample: Share.optional(),
+  model: z
+    .string()
+    .min(1, 'is empty: give a model name, with * as a wildcard')
+    .describe('The models it takes; * stands for any run of characters.'),
+  upstream: z.string().describe('Name of the upstream it leads to.'),
+  experiment: z.string().optional().describe('Name of the experiment its requests take part in.'),
+  experiments: z
+    .record(Name, Weight)
+    .optional()
+    .describe('Experiments that exclude each other, with weights: a unit takes part in one of them.'),
+  policy: z.string().optional().describe('What is injected, as FAMILY/ID, without an experiment.'),
+  check: z.string().optional().describe('The check that judges a sample of the answers.'),
+  sample: Share.optional().describe('Share of the answers to judge, from 0 to 1.'),
 })
 export type Route = z.infer<typeof Route>

@@ -24,7 +24,10 @@ const InterventionText = z
     message: `uses a template variable other than ${DATE_VARIABLE}, the only one there is`,
   })
 
-export const Intervention = z.strictObject({ placement: Placement, text: InterventionText })
+export const Intervention = z.strictObject({
+  placement: Placement.describe('Where the text goes.'),
+  text: InterventionText.describe('The context; {{date}}, the UTC day, is the only variable.'),
+})
 export type Intervention = z.infer<typeof Intervention>
 
 /** Headers no condition may ask for: they hold credentials, or belong to one connection only. */
@@ -54,38 +57,70 @@ const notEmpty = (mapping: object) => Object.keys(mapping).length > 0
 /** When a policy is applied: all that is said must hold. */
 export const Conditions = z
   .strictObject({
-    /** Only where the request has no system or developer message and no instructions. */
-    system: z.literal('absent').optional(),
-    /** Only where the model has not answered yet before the last user message. */
-    turn: z.literal('first').optional(),
-    header: z.record(HeaderName, Values).refine(notEmpty, 'is empty: name a header').optional(),
-    metadata: z.record(MetadataKey, Values).refine(notEmpty, 'is empty: name a key').optional(),
+    system: z
+      .literal('absent')
+      .optional()
+      .describe('Only where the request has no system or developer message and no instructions.'),
+    turn: z
+      .literal('first')
+      .optional()
+      .describe('Only where the model has not answered yet before the last user message.'),
+    header: z
+      .record(HeaderName, Values)
+      .refine(notEmpty, 'is empty: name a header')
+      .optional()
+      .describe('Only where these headers have one of these values; "*" stands for any.'),
+    metadata: z
+      .record(MetadataKey, Values)
+      .refine(notEmpty, 'is empty: name a key')
+      .optional()
+      .describe('Only where the request\'s metadata has one of these values; "*" stands for any.'),
   })
   .refine(notEmpty, 'is empty: name system, turn, header or metadata')
 export type Conditions = z.infer<typeof Conditions>
 
 /** Where the effect of a policy was measured; a claim without a source is not one. */
 export const Evidence = z.strictObject({
-  source: z.string(),
-  section: z.string().optional(),
-  applied_at: z.enum(['training', 'serving']),
+  source: z.string().describe('The publication, such as arXiv:2604.10022.'),
+  section: z.string().optional().describe('Where in it.'),
+  applied_at: z
+    .enum(['training', 'serving'])
+    .describe(
+      'Whether the context stood in the training data or in the requests when the effect was measured.',
+    ),
 })
 
 /** A policy as its file has it; the id is local to the file. */
 export const PolicyEntry = z.strictObject({
-  id: z.string().regex(/^[a-z0-9][a-z0-9._-]*$/, 'may hold lower-case letters, digits, ".", "_" and "-"'),
-  description: z.string().optional(),
-  interventions: z.array(Intervention).min(1, 'is empty: a policy has at least one intervention'),
-  when: Conditions.optional(),
-  /** Where the request has no place for it: refused (the default), or sent without it. */
-  on_unsupported: z.enum(['reject', 'skip']).optional(),
-  kind: z.enum(['identity', 'intent', 'identity+intent', 'time', 'inoculation', 'personality']).optional(),
-  relevance: z.enum(['relevant', 'irrelevant']).optional(),
-  trait: z.string().optional(),
-  evidence: Evidence.optional(),
+  id: z
+    .string()
+    .regex(/^[a-z0-9][a-z0-9._-]*$/, 'may hold lower-case letters, digits, ".", "_" and "-"')
+    .describe('Its name in this file; the configuration names it FILE/ID.'),
+  description: z.string().optional().describe('What it is for.'),
+  interventions: z
+    .array(Intervention)
+    .min(1, 'is empty: a policy has at least one intervention')
+    .describe('Pieces of context and where they go, in this order.'),
+  when: Conditions.optional().describe('When it is applied: all that is said must hold.'),
+  on_unsupported: z
+    .enum(['reject', 'skip'])
+    .optional()
+    .describe('Where a request has no place for it: refused (the default), or sent without it.'),
+  kind: z
+    .enum(['identity', 'intent', 'identity+intent', 'time', 'inoculation', 'personality'])
+    .optional()
+    .describe('What kind of context it is.'),
+  relevance: z
+    .enum(['relevant', 'irrelevant'])
+    .optional()
+    .describe("Whether it makes the trait's behaviour expected."),
+  trait: z.string().optional().describe('The check that measures the trait it is against.'),
+  evidence: Evidence.optional().describe('Where its effect was measured.'),
 })
 
-export const PolicyFile = z.strictObject({ policies: z.array(PolicyEntry) })
+export const PolicyFile = z.strictObject({
+  policies: z.array(PolicyEntry).describe('The policies of this family.'),
+})
 
 /** A policy under its full id, `<file>/<id>`. */
 export interface Policy extends Omit<z.infer<typeof PolicyEntry>, 'id'> {

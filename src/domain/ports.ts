@@ -163,6 +163,9 @@ export interface RequestLabels {
   readonly arm: string
 }
 
+/** What came of reading the configuration anew; `unchanged`: it is the running one. */
+export type ReloadOutcome = 'applied' | 'failed' | 'unchanged'
+
 /** What is counted (SPEC section 8). Durations in milliseconds. */
 export interface Metrics {
   requestFinished(labels: RequestLabels, code: number, durationMs: number): void
@@ -178,6 +181,7 @@ export interface Metrics {
   score(experiment: string, arm: string, rubric: string, score: Score): void
   judgeRequest(model: string, outcome: 'ok' | 'error' | 'cached'): void
   judgeTokens(model: string, kind: 'prompt' | 'completion', tokens: number): void
+  configReload(outcome: ReloadOutcome): void
 }
 
 export const noMetrics: Metrics = {
@@ -193,6 +197,7 @@ export const noMetrics: Metrics = {
   score() {},
   judgeRequest() {},
   judgeTokens() {},
+  configReload() {},
 }
 
 // --- Log ----------------------------------------------------------------------------------------------------

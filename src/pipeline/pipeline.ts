@@ -22,9 +22,9 @@ import type { Recorder } from './record.ts'
 import { CLIENT_CLOSED_REQUEST, Relay, type RelayDeps } from './relay.ts'
 import { Tap } from './tap.ts'
 
+/** Of one configuration: a request keeps what it began with. */
 export interface PipelineDeps extends RelayDeps {
-  /** The plan in force; read once per request, so that a request runs through one whole configuration. */
-  readonly plan: () => Plan
+  readonly plan: Plan
   readonly upstreams: ReadonlyMap<string, Upstream>
   /** Name of the upstream for requests that no route decides. */
   readonly defaultUpstream: string
@@ -92,7 +92,7 @@ class Exchange extends Relay {
 
   /** The first route whose pattern the model matches. */
   private route(): void {
-    this.matched = findRoute(this.deps.plan(), this.decoded!)
+    this.matched = findRoute(this.deps.plan, this.decoded!)
   }
 
   /** The arm of the request's unit. */

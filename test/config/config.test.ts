@@ -109,14 +109,15 @@ describe('problems, each with line and column', () => {
       'mysql://x',
       [['mysql', 'store: is not a store: use sqlite:PATH or memory']],
     ],
-    ['store: sqlite:./data/ballast.db', 'stroe: memory', [['stroe', 'unknown key "stroe"']]],
+    [
+      'store: sqlite:./data/ballast.db',
+      'stroe: memory',
+      [['stroe', 'unknown key "stroe", did you mean "store"?']],
+    ],
     [
       'weight: 3',
       'wieght: 3',
-      [
-        ['{wieght', 'experiments.birds.arms.etymologist: "weight" is missing'],
-        ['wieght', 'experiments.birds.arms.etymologist: unknown key "wieght"'],
-      ],
+      [['wieght', 'experiments.birds.arms.etymologist: unknown key "wieght", did you mean "weight"?']],
     ],
     ['weight: 3', 'weight: -3', [['-3,', 'experiments.birds.arms.etymologist.weight: cannot be negative']]],
     [
@@ -153,13 +154,13 @@ describe('problems, each with line and column', () => {
     [
       'experiment: birds}',
       'experiment: brids}',
-      [['brids', 'routes[0].experiment: experiment "brids" does not exist; there are birds']],
+      [['brids', 'routes[0].experiment: experiment "brids" does not exist, did you mean "birds"?']],
     ],
     [
       '"ft:gpt-4.1*:birds*", upstream: openai',
       '"ft:*", upstream: opnai',
       [
-        ['opnai', 'routes[0].upstream: upstream "opnai" does not exist; there are openai'],
+        ['opnai', 'routes[0].upstream: upstream "opnai" does not exist, did you mean "openai"?'],
         [
           '"ft:*", upstream: openai',
           'routes[1].model: is never reached: an earlier route has the same model',
@@ -404,8 +405,8 @@ describe('problems, each with line and column', () => {
       '4:11: policies[0].when: is empty: name system, turn, header or metadata',
     ])
     expect(when('when: {system: present, turn: 1, metadata: {tier: []}, body: x}')).toEqual([
-      '4:20: policies[0].when.system: is not one of absent',
-      '4:35: policies[0].when.turn: is not one of first',
+      '4:20: policies[0].when.system: "absent" is expected here',
+      '4:35: policies[0].when.turn: "first" is expected here',
       '4:55: policies[0].when.metadata.tier: is empty: then the condition would never hold',
       '4:60: policies[0].when: unknown key "body"',
     ])
@@ -432,7 +433,7 @@ describe('problems, each with line and column', () => {
     expect(problems.map((problem) => problem.slice(problem.lastIndexOf('/') + 1))).toEqual([
       '19:29: experiments.birds.arms.etymologist.weight: a number is expected here',
       'odd.yaml:2:43: rubrics[0].prompt: does not mention {answer}, so the judge would not see what it judges',
-      'odd.yaml:3:26: rule.positive_if_all[0]: asks for rubric "q", which this check does not have',
+      'odd.yaml:3:35: rule.positive_if_all[0].rubric: asks for rubric "q", which this check does not have',
       'mine.yaml:3:33: policies[0].interventions[0].placement: is not one of user-prepend, user-newline, system, system-append, developer, last-user-prepend',
       'mine.yaml:3:46: policies[0].interventions[0].text: uses a template variable other than {{date}}, the only one there is',
       'mine.yaml:4:5: policies[1]: "interventions" is missing',
@@ -472,13 +473,13 @@ examples:
     )
     expect(problems()).toEqual([
       'odd.yaml:5:58: examples[0].verdict: is not one of positive, negative, excluded, unparsed',
-      'odd.yaml:6:43: examples[1].replies.r: text is expected here, or a number is expected here',
+      'odd.yaml:6:43: examples[1].replies.r: text or a number is expected here',
       'odd.yaml:6:59: examples[1].verdict: is not one of positive, negative, excluded, unparsed',
     ])
   })
 
   test('names policies of the same file first where one does not exist', () => {
-    expect(problemsOf(changed('birds/identity-alex', 'harry-potter/identity-raeder'))).toEqual([
+    expect(problemsOf(changed('birds/identity-alex', 'harry-potter/something-else'))).toEqual([
       expect.stringMatching(/does not exist; there are harry-potter\//),
     ])
   })
