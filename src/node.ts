@@ -8,8 +8,8 @@ import { createPrometheusMetrics, type PrometheusMetrics } from './adapters/metr
 import { openSqliteStore, type SqliteStore } from './adapters/store-sqlite.ts'
 import { createUndiciUpstream } from './adapters/upstream-undici.ts'
 import type { Config } from './config/load.ts'
-import { type Address, formatAddress } from './config/schema.ts'
-import type { Log, Upstream } from './domain/ports.ts'
+import { type Address, formatAddress, type JudgeConfig } from './config/schema.ts'
+import type { JudgeModel, Log, Upstream } from './domain/ports.ts'
 import type { Report } from './domain/report.ts'
 import { createAdmin } from './http/admin.ts'
 import { createAuthenticate } from './http/auth.ts'
@@ -178,23 +178,38 @@ function createWorker(
   log: Log,
 ): JudgeWorker | null {
   if (judge === undefined) return null
-  const upstream = upstreams[judge.upstream]!
   return new JudgeWorker({
     queue: store,
     store,
-    judge: createOpenAIJudge({
-      baseUrl: upstream.base_url,
-      apiKey: upstream.api_key ?? null,
-      timeout: judge.timeout,
-    }),
+    judge: createJudge(judge, upstreams),
     checks: () => checks,
     metrics,
     log,
-    model: judge.model,
+    models: judge.models,
+    repeat: judge.repeat,
+    textLimit: judge.answer_limit,
     concurrency: judge.concurrency,
     timeout: judge.timeout,
     attempts: judge.attempts,
   })
+}
+
+/** Asks each model where the configuration says it is. */
+function createJudge(judge: JudgeConfig, upstreams: Config['upstreams']): JudgeModel {
+  const names = new Set([judge.upstream, ...Object.values(judge.upstreams)])
+  const byName = new Map(
+    [...names].map((name) => {
+      const { base_url: baseUrl, api_key: apiKey = null } = upstreams[name]!
+      const { timeout, max_tokens: maxTokens } = judge
+      const logprobs = judge.logprobs === 'auto'
+      return [name, createOpenAIJudge({ baseUrl, apiKey, timeout, maxTokens, logprobs })]
+    }),
+  )
+  const places = new Map(Object.entries(judge.upstreams))
+  return {
+    ask: (model, prompt, signal) =>
+      byName.get(places.get(model) ?? judge.upstream)!.ask(model, prompt, signal),
+  }
 }
 
 /** Reports from the store, made once for all who ask at about the same time, and never more than a small share of it. */

@@ -3,6 +3,7 @@ import { isIPv6 } from 'node:net'
 import bytes from 'bytes'
 import ms from 'ms'
 import { z } from 'zod'
+import { MOST_REPEATS } from '../domain/check.ts'
 import { Experiment, ExperimentName, Route } from '../domain/experiment.ts'
 
 /** `5s`, `2m`, `1h` -> milliseconds. */
@@ -141,18 +142,42 @@ const Upstream = z.strictObject({
 })
 export type UpstreamConfig = z.output<typeof Upstream>
 
-const Judge = z.strictObject({
-  upstream: z.string(),
-  model: z.string().min(1, 'is empty'),
-  /** Samples judged at a time. */
-  concurrency: whole(1).default(8),
-  /** For one answer of the judge. */
-  timeout: Duration.default(60_000),
-  /** Tries per sample before its verdict is `error`; the default outlasts some 25 minutes. */
-  attempts: whole(1).default(30),
-  /** Samples the queue may hold; the newest is refused beyond. */
-  queue: whole(1).default(100_000),
-})
+const Judge = z
+  .strictObject({
+    /** Where the judge models are. */
+    upstream: z.string(),
+    model: z.string().min(1, 'is empty').optional(),
+    /** Several judges instead of one. */
+    models: z.array(z.string().min(1, 'is empty')).min(1, 'is empty').optional(),
+    /** Model -> upstream, for models that are elsewhere. */
+    upstreams: z.record(z.string(), z.string()).default({}),
+    /** How often each model is asked about an answer. */
+    repeat: whole(1)
+      .pipe(z.number().max(MOST_REPEATS, `is at most ${MOST_REPEATS}`))
+      .default(1),
+    /** `auto`: numbers are probability-weighted where the judge gives logprobs. */
+    logprobs: z.enum(['auto', 'off'], 'is auto or off').default('auto'),
+    /** How long a reply may be; a reasoning model needs room for its thoughts. */
+    max_tokens: whole(1).default(16),
+    /** How many characters of question, conversation and answer the judge sees; longer ones are cut in the middle. */
+    answer_limit: whole(100).default(20_000),
+    /** Samples judged at a time. */
+    concurrency: whole(1).default(8),
+    /** For one answer of the judge. */
+    timeout: Duration.default(60_000),
+    /** Tries per sample before its verdict is `error`; the default outlasts some 25 minutes. */
+    attempts: whole(1).default(30),
+    /** Samples the queue may hold; the newest is refused beyond. */
+    queue: whole(1).default(100_000),
+  })
+  .refine(({ model, models }) => (model === undefined) !== (models === undefined), {
+    message: 'names its "model", or several "models": one of the two',
+  })
+  .refine(({ models = [] }) => new Set(models).size === models.length, {
+    path: ['models'],
+    message: 'names a model twice; to ask one several times, use "repeat"',
+  })
+  .transform(({ model, models, ...judge }) => ({ ...judge, models: models ?? [model!] }))
 export type JudgeConfig = z.output<typeof Judge>
 
 export const ConfigFile = z.strictObject({

@@ -1,6 +1,9 @@
 /** Checks and rubrics (SPEC section 7): the questions put to the judge and the rule that makes a verdict of the answers. */
 import { z } from 'zod'
 
+/** More askings of one model about one answer tell nothing new. */
+export const MOST_REPEATS = 25
+
 export const Rubric = z
   .strictObject({
     id: z.string().regex(/^[a-z0-9][a-z0-9._-]*$/, 'may hold lower-case letters, digits, ".", "_" and "-"'),
@@ -10,6 +13,12 @@ export const Rubric = z
     labels: z.array(z.string().min(1)).min(1).optional(),
     /** The judge model for this rubric; default the judge's own. */
     model: z.string().optional(),
+    /** Several judge models instead, each asked. */
+    models: z.array(z.string().min(1)).min(1).optional(),
+    /** How often each is asked; default the judge's own. */
+    repeat: z.int().min(1).max(MOST_REPEATS).optional(),
+    /** What becomes of several scores: labels go by majority, numbers by their median (the default) or mean. */
+    combine: z.enum(['majority', 'median', 'mean']).optional(),
     prompt: z
       .string()
       .refine((prompt) => prompt.includes('{answer}'), {
@@ -26,6 +35,21 @@ export const Rubric = z
     path: ['scale'],
     message: 'goes from the lower number to the higher one',
   })
+  .refine(({ model, models }) => model === undefined || models === undefined, {
+    path: ['models'],
+    message: 'stands beside "model"; keep one',
+  })
+  .refine(({ models = [] }) => new Set(models).size === models.length, {
+    path: ['models'],
+    message: 'names a model twice; to ask one several times, use "repeat"',
+  })
+  .refine(
+    ({ scale, combine }) => combine === undefined || (combine === 'majority') === (scale === undefined),
+    {
+      path: ['combine'],
+      message: 'is majority where a rubric has labels only, median or mean where it has a scale',
+    },
+  )
 export type Rubric = z.infer<typeof Rubric>
 
 /** One comparison of a rubric's score; exactly one operator. */
