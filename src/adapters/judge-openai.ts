@@ -69,7 +69,9 @@ export function createOpenAIJudge(options: OpenAIJudgeOptions): JudgeModel {
       max_tokens: maxTokens,
       ...(logprobs ? { logprobs: true, top_logprobs: TOP_LOGPROBS } : {}),
     }
-    return readCompletion(await client.chat.completions.create(request, { signal }))
+    const answer = readCompletion(await client.chat.completions.create(request, { signal }))
+    // What was not asked for is not used, whatever a server sends.
+    return logprobs ? answer : { ...answer, tokens: null }
   }
 
   return {
