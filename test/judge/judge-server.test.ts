@@ -109,7 +109,7 @@ const send =
 
 /** A reply of some size, sent as fast as it is taken. */
 async function flood(response: ServerResponse, bytes: number): Promise<void> {
-  response.on('error', () => {})
+  response.on('error', () => {}).setMaxListeners(0)
   response.writeHead(200, { 'content-type': 'application/json' })
   response.write('{"choices":[{"message":{"content":"')
   const block = Buffer.alloc(65_536, 'x')
