@@ -25,7 +25,8 @@ const SQUARE =
  */
 const TEMPLATE_TOKEN = String.raw`<(?=[\|\uFF5C]|\w+[\|\uFF5C]>|\/?(?:${ANGLED})>|<\/?SYS>>)|\[(?=\/?(?:${SQUARE})\])`
 
-const SPECIAL = `(?<needed>${NEEDED})|(?<invisible>${INVISIBLE})|(?<token>${TEMPLATE_TOKEN})`
+/** Two groups, what is invisible and a token's beginning; what is needed is matched first, and by neither. */
+const SPECIAL = `${NEEDED}|(${INVISIBLE})|(${TEMPLATE_TOKEN})`
 const SPECIALS = new RegExp(SPECIAL, 'gv')
 const PIECES = new RegExp(`${SPECIAL}|[^]`, 'gv')
 
@@ -35,7 +36,7 @@ const PIECES = new RegExp(`${SPECIAL}|[^]`, 'gv')
  */
 export function showUntrusted(text: string, limit: number, nonce: string): string {
   if (text.length <= limit) {
-    const whole = text.replace(SPECIALS, (piece, ...rest) => show(piece, rest.at(-1) as Groups))
+    const whole = text.replace(SPECIALS, show)
     if (whole.length <= limit) return whole
   }
   const [first, last] = [Math.ceil(limit / 2), Math.floor(limit / 2)]
@@ -45,9 +46,7 @@ export function showUntrusted(text: string, limit: number, nonce: string): strin
   return `${head.shown.join('')}\n[${left} characters left out here:${nonce}]\n${tail.shown.reverse().join('')}`
 }
 
-type Groups = Partial<Record<'needed' | 'invisible' | 'token', string>>
-
-function show(piece: string, { invisible, token }: Groups): string {
+function show(piece: string, invisible?: string, token?: string): string {
   if (invisible !== undefined) return `\\u{${piece.codePointAt(0)!.toString(16)}}`
   return token === undefined ? piece : `${piece}\\`
 }
@@ -58,8 +57,8 @@ interface Piece {
 }
 
 function* pieces(text: string): Generator<Piece> {
-  for (const { 0: piece, groups } of text.matchAll(PIECES)) {
-    yield { length: piece.length, shown: show(piece, (groups ?? {}) as Groups) }
+  for (const [piece, invisible, token] of text.matchAll(PIECES)) {
+    yield { length: piece.length, shown: show(piece, invisible, token) }
   }
 }
 
