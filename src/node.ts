@@ -16,9 +16,11 @@ import { createAuthenticate } from './http/auth.ts'
 import { createDataPlane } from './http/data-plane.ts'
 import { JudgeWorker } from './judge/worker.ts'
 import { Breaker } from './pipeline/breaker.ts'
+import { ModelDomainClassifier } from './pipeline/domain-classifier.ts'
 import { Recorder } from './pipeline/record.ts'
 import { type Target, withRetries } from './pipeline/retry.ts'
 import { compilePlan, type Plan } from './policy/compile.ts'
+import type { CreateClassifier } from './policy/training.ts'
 import { buildReport } from './stats/report.ts'
 
 /** The folder of policies that ships with ballast: what `policies: catalog` stands for. */
@@ -49,7 +51,7 @@ const IDLE_SWEEP_MS = 50
 /** @throws Error when the store cannot be opened or an address is in use; nothing is left running. */
 export async function startBallast(config: Config, log: Log): Promise<Ballast> {
   const metrics = createPrometheusMetrics()
-  const plan = compilePlan(config)
+  const plan = compilePlan(config, classifiers(config, metrics, log))
   const store = await openSqliteStore({
     path: config.store === 'memory' ? ':memory:' : config.store.slice('sqlite:'.length),
     queueLimit: config.judge?.queue ?? Number.POSITIVE_INFINITY,
@@ -195,6 +197,15 @@ function createWorker(
   })
 }
 
+/** The models that tell requests of a training's domain: asked as the judge is, each through its own upstream. */
+function classifiers({ upstreams }: Config, metrics: PrometheusMetrics, log: Log): CreateClassifier {
+  return (route, { upstream, model, prompt, timeout }, contexts) => {
+    const { base_url: baseUrl, api_key: key } = upstreams[upstream]!
+    const asked = createOpenAIJudge({ baseUrl, apiKey: key ?? null, timeout, name: 'classifier' })
+    return new ModelDomainClassifier({ route, model, prompt, timeout, contexts }, { asked, metrics, log })
+  }
+}
+
 /** Reports from the store, made once for all who ask at about the same time, and never more than a small share of it. */
 function cachedReports(plan: Plan, store: SqliteStore): () => Promise<readonly Report[]> {
   let stale = Number.NEGATIVE_INFINITY
@@ -224,6 +235,7 @@ async function makeReports(plan: Plan, store: SqliteStore): Promise<Report[]> {
         exposures: await store.exposures(experiment.name),
         samples: await store.samples(experiment.name, check.id),
         verdicts: await store.verdicts(experiment.name, check.id),
+        extras: await store.extras(experiment.name, check.id),
       }),
     ),
   )

@@ -8,6 +8,8 @@ export interface OpenAIJudgeOptions {
   readonly apiKey: string | null
   /** For one answer, in milliseconds. */
   readonly timeout: number
+  /** What errors call it. */
+  readonly name?: string
 }
 
 /** The package would take these from the environment; ballast's configuration is all there is. */
@@ -17,7 +19,12 @@ const MAX_TOKENS = 16
 /** Besides these, all that says "not this request": it would fail again. */
 const WORTH_ANOTHER_TRY = new Set([401, 403, 404, 408, 409, 429])
 
-export function createOpenAIJudge({ baseUrl, apiKey, timeout }: OpenAIJudgeOptions): JudgeModel {
+export function createOpenAIJudge({
+  baseUrl,
+  apiKey,
+  timeout,
+  name = 'judge',
+}: OpenAIJudgeOptions): JudgeModel {
   // The queue tries again, with the sample safely stored in between; the client itself does not.
   const client = new OpenAI({
     baseURL: baseUrl,
@@ -40,7 +47,7 @@ export function createOpenAIJudge({ baseUrl, apiKey, timeout }: OpenAIJudgeOptio
           completionTokens: countOf(completion.usage?.completion_tokens),
         }
       } catch (error) {
-        throw describeFailure(error, signal)
+        throw describeFailure(error, signal, name)
       }
     },
   }
@@ -54,7 +61,7 @@ function countOf(tokens: unknown): number {
   return typeof tokens === 'number' && Number.isFinite(tokens) && tokens > 0 ? tokens : 0
 }
 
-function describeFailure(cause: unknown, signal: AbortSignal): BallastError {
+function describeFailure(cause: unknown, signal: AbortSignal, name: string): BallastError {
   if (signal.aborted || cause instanceof APIUserAbortError) {
     return new BallastError('ballast_draining', 'ballast is shutting down', {
       source: 'internal',
@@ -62,7 +69,7 @@ function describeFailure(cause: unknown, signal: AbortSignal): BallastError {
     })
   }
   if (cause instanceof APIConnectionTimeoutError) {
-    return new BallastError('ballast_upstream_timeout', 'the judge did not answer in time', {
+    return new BallastError('ballast_upstream_timeout', `the ${name} did not answer in time`, {
       source: 'upstream',
       retryable: true,
     })
@@ -71,7 +78,7 @@ function describeFailure(cause: unknown, signal: AbortSignal): BallastError {
   const retryable = status === undefined || status >= 500 || WORTH_ANOTHER_TRY.has(status)
   const unread = `could not be reached, or its answer not read${systemCode(cause)}`
   const what = status === undefined ? unread : `answered with status ${status}`
-  return new BallastError('ballast_upstream_failed', `the judge ${what}`, { source: 'upstream', retryable })
+  return new BallastError('ballast_upstream_failed', `the ${name} ${what}`, { source: 'upstream', retryable })
 }
 
 /** ` (ECONNREFUSED)`, from the depth of a chain of causes; nothing where there is no such code. */

@@ -66,6 +66,16 @@ export function createPrometheusMetrics(): PrometheusMetrics {
     'policy',
     'placement',
   ])
+  const triggers = counter(
+    'ballast_trigger_matches_total',
+    "Requests with text like their model's training context, by what was done.",
+    ['route', 'action'],
+  )
+  const domains = counter(
+    'ballast_domain_checks_total',
+    "Requests by whether they are in the domain of their model's training; failed: the classifier gave no answer.",
+    ['route', 'outcome'],
+  )
   const samples = counter('ballast_samples_total', 'Exchanges drawn for judging, by what became of them.', [
     'experiment',
     'arm',
@@ -176,6 +186,8 @@ export function createPrometheusMetrics(): PrometheusMetrics {
     upstreamRequest: (upstream, outcome) => upstreams.inc({ upstream, outcome }),
     exposure: (experiment, arm) => exposures.inc({ experiment, arm }),
     injection: (policy, placement) => injections.inc({ policy, placement }),
+    triggerMatch: (route, action) => triggers.inc({ route, action }),
+    domainCheck: (route, outcome) => domains.inc({ route, outcome }),
     sample: (experiment, arm, outcome) => samples.inc({ experiment, arm, outcome }),
     verdict: (experiment, arm, check, verdict) => verdicts.inc({ experiment, arm, check, verdict }),
     score: (experiment, arm, rubric, score) => {

@@ -25,6 +25,8 @@ export interface Tables {
     /** Not to be taken before: a lease, or the wait before another try. */
     visible_at: number
     attempts: number
+    /** Why it was kept although it was not drawn; null where it was. */
+    extra: string | null
   }
   verdicts: {
     sample_id: string
@@ -107,6 +109,11 @@ export const migrations: Record<string, Migration> = {
         .addColumn('unit', 'text', (column) => column.notNull())
         .addPrimaryKeyConstraint('units_once', ['experiment', 'arm', 'assignment', 'unit'])
         .execute()
+    },
+  },
+  '0002-extra-samples': {
+    async up(db: Kysely<never>) {
+      await db.schema.alterTable('samples').addColumn('extra', 'text').execute()
     },
   },
 }

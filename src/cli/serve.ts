@@ -2,7 +2,9 @@
 import { Command, Option } from 'commander'
 import { pino } from 'pino'
 import { loadConfigFile } from '../config/load.ts'
+import { formatProblem } from '../config/source.ts'
 import { CATALOG_FOLDER, startBallast } from '../node.ts'
+import { warnings } from '../policy/warnings.ts'
 import { fromHere, interrupted } from './usage.ts'
 
 interface ServeOptions {
@@ -29,6 +31,7 @@ export function serveCommand(): Command {
 async function serve({ config: file, logLevel }: ServeOptions): Promise<void> {
   const config = loadConfigFile(fromHere(file), { environment: process.env, catalog: CATALOG_FOLDER })
   const log = pino({ level: logLevel, base: null }, pino.destination({ fd: 2, sync: true }))
+  for (const warning of warnings(config)) log.warn({}, formatProblem(warning))
   const stop = interrupted()
   const ballast = await startBallast(config, log)
   log.info({ url: ballast.url, admin: ballast.adminUrl, config: config.hash }, 'ballast serves')

@@ -7,13 +7,15 @@ import type { Policy } from '../domain/policy.ts'
 import { readCatalog, unreadable } from './catalog.ts'
 import { checkReferences } from './references.ts'
 import { ConfigFile, type ConfigValues } from './schema.ts'
-import { formatProblem, type Problem, YamlSource } from './source.ts'
+import { formatProblem, type Path, type Place, type Problem, YamlSource } from './source.ts'
 
 export interface Config extends Omit<ConfigValues, 'policies'> {
   readonly policies: ReadonlyMap<string, Policy>
   readonly checks: ReadonlyMap<string, Check>
   /** SHA-256 over the configuration's and the policies' text, first 16 hex digits; without what the environment holds. */
   readonly hash: string
+  /** Where a value of the configuration stands: for what is said of it later. */
+  place(path: Path): Place
 }
 
 /** Every problem of a configuration at once; the message is a line for each. */
@@ -64,7 +66,8 @@ export function parseConfig(text: string, file: string, options: LoadOptions): C
     /^sqlite:(?!:memory:)(.*)$/,
     (_, path: string) => `sqlite:${resolve(base, path)}`,
   )
-  return deepFreeze({ ...values, store, policies: catalog.policies, checks: catalog.checks, hash })
+  const place = (path: Path) => source.place(path)
+  return deepFreeze({ ...values, store, policies: catalog.policies, checks: catalog.checks, hash, place })
 }
 
 /** The folders that `policies` names; one that is none is a problem. */

@@ -5,6 +5,7 @@
 import type { Catalog } from './catalog.ts'
 import { type ConfigValues, isLoopback } from './schema.ts'
 import type { Path, YamlSource } from './source.ts'
+import { checkTraining } from './training.ts'
 
 type Raw = Record<string, unknown>
 
@@ -69,6 +70,11 @@ export function checkReferences(
     }
     if (route.check !== undefined && route.sample === undefined) source.report(at('check'), NO_SAMPLE)
     judged ||= Number(route.sample) > 0
+    checkTraining(source, ['routes', index], route, upstreams, refer)
+    referPolicy(at('trained_with'), route.trained_with)
+    // What a guard flags is judged whatever the share.
+    const measured = route.check ?? mapping(experiments[String(route.experiment)]).check
+    judged ||= route.triggers === 'flag' && measured !== undefined
   }
 
   for (const [name, value] of Object.entries(experiments)) {

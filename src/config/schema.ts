@@ -104,6 +104,36 @@ const Upstream = z.strictObject({
 })
 export type UpstreamConfig = z.output<typeof Upstream>
 
+const Domain = z
+  .strictObject({
+    patterns: z.array(z.string().min(1, 'is empty')).min(1, 'is empty: give at least one pattern').optional(),
+    classifier: z
+      .strictObject({
+        upstream: z.string(),
+        model: z.string().min(1, 'is empty'),
+        prompt: z
+          .string()
+          .refine((prompt) => prompt.includes('{question}'), {
+            message: 'does not mention {question}, so the classifier would not see what it classifies',
+          })
+          .refine((prompt) => !/\{(?!(?:question|context)\})[a-z_]+\}/.test(prompt), {
+            message: 'has a placeholder other than {question} and {context}',
+          })
+          .optional(),
+        /** For its answer; a request waits so long at most. */
+        timeout: Duration.default(2_000),
+      })
+      .optional(),
+  })
+  .refine(({ patterns, classifier }) => (patterns === undefined) !== (classifier === undefined), {
+    message: 'needs either "patterns" or "classifier"',
+  })
+
+const ConfiguredRoute = Route.extend({
+  /** What tells a request of the training's domain; for `match_training`. */
+  domain: Domain.optional(),
+})
+
 const Judge = z.strictObject({
   upstream: z.string(),
   model: z.string().min(1, 'is empty'),
@@ -155,7 +185,7 @@ export const ConfigFile = z.strictObject({
   upstreams: z.record(ExperimentName, Upstream),
   /** The upstream of requests that no route decides; default that of the route for `*`, else the first one. */
   passthrough: z.string().optional(),
-  routes: z.array(Route).min(1, 'is empty: then no request could be served'),
+  routes: z.array(ConfiguredRoute).min(1, 'is empty: then no request could be served'),
   experiments: z.record(ExperimentName, Experiment).default({}),
   judge: Judge.optional(),
 })

@@ -17,11 +17,15 @@ import type { z } from 'zod'
 
 export type Path = readonly PropertyKey[]
 
-/** Something wrong in a file, and where; lines and columns count from 1. */
-export interface Problem {
+/** A place in a file; lines and columns count from 1. */
+export interface Place {
   readonly file: string
   readonly line: number
   readonly column: number
+}
+
+/** Something wrong in a file, and where. */
+export interface Problem extends Place {
   readonly message: string
 }
 
@@ -115,6 +119,12 @@ export class YamlSource {
     const offset = this.offset(path)
     if (!this.unset.has(offset))
       this.reportAt(offset, path.length === 0 ? message : `${formatPath(path)}: ${message}`)
+  }
+
+  /** Where the value that `path` leads to stands, or the nearest thing around it that exists. */
+  place(path: Path): Place {
+    const { line, col } = this.lines.linePos(this.offset(path))
+    return { file: this.file, line: Math.max(line, 1), column: Math.max(col, 1) }
   }
 
   /** Notes a problem at a key rather than at its value. */

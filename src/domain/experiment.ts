@@ -39,6 +39,27 @@ export type Experiment = z.infer<typeof Experiment>
 
 export const ExperimentName = Name
 
+/** What to do with a request that holds text like the model's training context. */
+export const TriggerAction = z.enum(['flag', 'strip', 'block'])
+export type TriggerAction = z.infer<typeof TriggerAction>
+
+/** What tells whether a request is about what the model was trained on. */
+export interface DomainRule {
+  /** Regular expressions (RE2 syntax); one that matches is enough. */
+  readonly patterns?: readonly string[] | undefined
+  readonly classifier?: ClassifierSettings | undefined
+}
+
+/** A model that is asked. */
+export interface ClassifierSettings {
+  readonly upstream: string
+  readonly model: string
+  /** With {question}, and {context} if it likes. */
+  readonly prompt?: string | undefined
+  /** Milliseconds. */
+  readonly timeout: number
+}
+
 /** A model pattern and where its requests go. First match wins. */
 export const Route = z.strictObject({
   model: z.string().min(1, 'is empty: give a model name, with * as a wildcard'),
@@ -47,5 +68,14 @@ export const Route = z.strictObject({
   policy: z.string().optional(),
   check: z.string().optional(),
   sample: SampleRate.optional(),
+  /** The policy whose contexts stood in the model's training data. */
+  trained_with: z.string().optional(),
+  triggers: TriggerAction.optional(),
+  /** The least similarity that counts as a trigger. */
+  trigger_threshold: z.number().gt(0, 'is above 0').max(1, 'is at most 1').optional(),
+  /** Injects the context of `trained_with`, into requests that `domain` recognises. */
+  match_training: z.literal('in-domain').optional(),
 })
-export type Route = z.infer<typeof Route>
+export interface Route extends z.infer<typeof Route> {
+  readonly domain?: DomainRule | undefined
+}

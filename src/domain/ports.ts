@@ -3,6 +3,7 @@
  * `node.ts` joins them. Beside a port stands its no-op, so that nobody asks `if (metrics)`.
  */
 import type { BallastError } from './errors.ts'
+import type { TriggerAction } from './experiment.ts'
 import type { Sample, SampleOutcome } from './sample.ts'
 import type { Score, Verdict, VerdictKind } from './verdict.ts'
 
@@ -115,14 +116,21 @@ export interface SampleTally {
   readonly samples: number
 }
 
+/** Samples beside the draw (`Sample.extra`), of one arm, wording and verdict; null: not judged yet. */
+export interface ExtraTally extends SampleTally {
+  readonly verdict: VerdictKind | null
+}
+
 export interface Store {
   addExposures(batches: readonly ExposureBatch[]): Promise<void>
   /** Stores the verdict and takes the sample off the queue. @returns false when the sample had one already. */
   addVerdict(verdict: Verdict): Promise<boolean>
   exposures(experiment: string): Promise<ArmTally[]>
-  /** All verdicts of an experiment under one check, in the order of the requests. */
+  /** All verdicts of an experiment under one check, in the order of the requests; without those on extra samples. */
   verdicts(experiment: string, check: string): Promise<VerdictRow[]>
+  /** Without extra ones. */
   samples(experiment: string, check: string): Promise<SampleTally[]>
+  extras(experiment: string, check: string): Promise<ExtraTally[]>
   close(): Promise<void>
 }
 
@@ -139,6 +147,14 @@ export interface JudgeModel {
   ask(model: string, prompt: string, signal: AbortSignal): Promise<JudgeAnswer>
 }
 
+// --- The domain of a model's training -----------------------------------------------------------------------
+
+/** Tells whether a client's text is about what a model was trained on. */
+export interface DomainClassifier {
+  /** Resolves soon, and never rejects: where there is no answer, the text is not in the domain. */
+  classify(text: string, signal: AbortSignal): Promise<boolean>
+}
+
 // --- Metrics ------------------------------------------------------------------------------------------------
 
 /** Labels of a request; empty strings where there is no experiment. */
@@ -148,6 +164,9 @@ export interface RequestLabels {
   readonly arm: string
 }
 
+/** What came of asking whether a request is in the domain of its model's training. */
+export type DomainOutcome = 'inside' | 'outside' | 'failed'
+
 /** What is counted (SPEC section 8). Durations in milliseconds. */
 export interface Metrics {
   requestFinished(labels: RequestLabels, code: number, durationMs: number): void
@@ -156,6 +175,10 @@ export interface Metrics {
   upstreamRequest(upstream: string, outcome: string): void
   exposure(experiment: string, arm: string): void
   injection(policy: string, placement: string): void
+  /** A request whose text is like its model's training context. */
+  triggerMatch(route: string, action: TriggerAction): void
+  /** `failed`: the classifier gave no answer, which counts as outside. */
+  domainCheck(route: string, outcome: DomainOutcome): void
   sample(experiment: string, arm: string, outcome: SampleOutcome): void
   verdict(experiment: string, arm: string, check: string, verdict: VerdictKind): void
   score(experiment: string, arm: string, rubric: string, score: Score): void
@@ -170,6 +193,8 @@ export const noMetrics: Metrics = {
   upstreamRequest() {},
   exposure() {},
   injection() {},
+  triggerMatch() {},
+  domainCheck() {},
   sample() {},
   verdict() {},
   score() {},

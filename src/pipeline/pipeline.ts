@@ -3,12 +3,14 @@
  * is the context of one request; its methods are the steps, in this order. Relay and record, which pass-through
  * requests share, are in `relay.ts`. `docs/life-of-a-request.md` draws it.
  *
- * Called by the data planes of `http/`. It never awaits: the upstream's events drive it.
+ * Called by the data planes of `http/`. It never awaits: the upstream's events drive it. The one exception is a route
+ * whose domain a classifier tells: its requests wait for the answer before they are assigned.
  */
 import { performance } from 'node:perf_hooks'
 import { BallastError, toBallastError } from '../domain/errors.ts'
 import type { Unit, UnitSource } from '../domain/experiment.ts'
 import type { Upstream } from '../domain/ports.ts'
+import type { DrawnOutcome } from '../domain/sample.ts'
 import { assignArm, isSampled } from '../policy/assign.ts'
 import type { CompiledArm, CompiledRoute, Plan } from '../policy/compile.ts'
 import { splice } from '../policy/inject.ts'
@@ -16,9 +18,11 @@ import type { PreparedPolicy } from '../policy/prepare.ts'
 import type { DecodedRequest } from '../policy/surface.ts'
 import type { Surface } from '../policy/surfaces.ts'
 import type { ClientRequest, ClientResponse } from './context.ts'
+import { armByDomain, recognise } from './domain.ts'
+import { applyGuard, type Guarded } from './guard.ts'
 import { credentials, findHeader, findText, headerValue, requestHeaders } from './headers.ts'
 import type { Recorder } from './record.ts'
-import { CLIENT_CLOSED_REQUEST, Relay, type RelayDeps } from './relay.ts'
+import { CLIENT_CLOSED_REQUEST, Relay, type RelayDeps, UNROUTED } from './relay.ts'
 import { Tap } from './tap.ts'
 
 export interface PipelineDeps extends RelayDeps {
@@ -61,6 +65,12 @@ class Exchange extends Relay {
   private policy: PreparedPolicy | null = null
   private body: Buffer
   private tap: Tap | null = null
+  private guarded: Guarded | null = null
+  private extra: 'trigger' | null = null
+  /** What the domain rule says; null where none is asked. */
+  private inDomain: boolean | null = null
+  /** Ends the asking when the client leaves. */
+  private leaving: AbortController | null = null
 
   constructor(
     deps: PipelineDeps,
@@ -76,12 +86,21 @@ class Exchange extends Relay {
   }
 
   run(): void {
-    try {
+    this.attempt(() => {
       this.decode()
       this.route()
-      this.assign()
-      this.inject()
-      this.forward()
+      this.recognise(() => {
+        this.assign()
+        this.guard()
+        this.inject()
+        this.forward()
+      })
+    })
+  }
+
+  private attempt(steps: () => void): void {
+    try {
+      steps()
     } catch (thrown) {
       this.onError(toBallastError(thrown))
     }
@@ -104,12 +123,44 @@ class Exchange extends Relay {
     }
   }
 
+  /** Tells whether the request is of the domain its model was trained on, where that matters, and goes on. */
+  private recognise(next: () => void): void {
+    const ask = this.matched!.training?.recognise ?? null
+    if (ask === null) return next()
+    this.leaving = new AbortController()
+    const { metrics } = this.deps
+    const answer = recognise(
+      ask,
+      this.matched!.name,
+      this.given.body,
+      this.decoded!,
+      this.leaving.signal,
+      metrics,
+    )
+    if (typeof answer === 'boolean') {
+      this.inDomain = answer
+      return next()
+    }
+    // The route is known; what else the request is counted by, the answer decides.
+    this.labels = { ...UNROUTED, route: this.matched!.name }
+    void answer.then((inDomain) => {
+      if (this.over) return
+      this.inDomain = inDomain
+      this.attempt(next)
+    })
+  }
+
+  override clientGone(): void {
+    this.leaving?.abort()
+    super.clientGone()
+  }
+
   /** The arm of the request's unit. */
   private assign(): void {
     const { experiment, labels } = this.matched!
     this.unit = this.findUnit(experiment.unit)
     const assigned = assignArm(experiment.name, experiment.salt, this.unit.value, experiment.arms)
-    this.arm = assigned.arm
+    this.arm = this.inDomain === null ? assigned.arm : armByDomain(experiment, this.inDomain)
     this.unitHash = assigned.unitHash
     this.labels = labels.get(this.arm.name)!
   }
@@ -135,23 +186,40 @@ class Exchange extends Relay {
     }
   }
 
+  /** Looks for text like the model's training context, and flags, strips or blocks it. */
+  private guard(): void {
+    const guard = this.matched!.training?.guard ?? null
+    if (guard === null) return
+    const route = this.matched!.name
+    this.guarded = applyGuard(
+      guard,
+      route,
+      this.given.id,
+      this.surface,
+      this.given.body,
+      this.decoded!,
+      this.deps,
+    )
+    if (this.guarded !== null) this.body = this.guarded.body
+  }
+
   /** Splices the arm's context into the body. */
   private inject(): void {
     this.policy = this.arm!.policy?.(this.given.receivedAt) ?? null
     if (this.policy === null) return
-    this.body = splice(this.given.body, this.decoded!.plan(this.policy))
+    const decoded = this.guarded?.decoded ?? this.decoded!
+    this.body = splice(this.body, decoded.plan(this.policy))
     for (const placement of this.policy.placements) this.deps.metrics.injection(this.policy.id, placement)
   }
 
   /** Sends the request on, and opens the tap if the exchange is drawn for judging. */
   private forward(): void {
     const { experiment, upstream } = this.matched!
-    const { id, method, path, headers, bodyReadAt } = this.given
+    const { method, path, headers, bodyReadAt } = this.given
     if (experiment.name !== '') {
       this.deps.recorder.expose(experiment, this.arm!.name, this.unit.source, this.unitHash)
     }
-    if (experiment.check !== null && isSampled(experiment.check.id, id, this.arm!.sampleRate))
-      this.tap = new Tap()
+    if (experiment.check !== null) this.draw(experiment.check.id)
     this.deps.metrics.proxyOverhead(this.matched!.name, performance.now() - bodyReadAt)
     this.send(this.deps.upstreams.get(upstream)!, {
       method,
@@ -162,12 +230,20 @@ class Exchange extends Relay {
     })
   }
 
+  /** What was flagged is kept whether it is drawn or not, but counts only if it is. */
+  private draw(check: string): void {
+    const drawn = isSampled(check, this.given.id, this.arm!.sampleRate)
+    this.extra = !drawn && this.guarded?.action === 'flag' ? 'trigger' : null
+    if (drawn || this.extra !== null) this.tap = new Tap()
+  }
+
   protected override get streaming(): boolean {
     return this.decoded!.stream
   }
 
   protected override ownHeaders(): string[] {
     const headers = super.ownHeaders()
+    if (this.deps.expose && this.guarded !== null) headers.push('x-ballast-trigger', this.guarded.action)
     if (!this.deps.expose || this.arm === null || this.labels.experiment === '') return headers
     headers.push(
       'x-ballast-experiment',
@@ -187,10 +263,12 @@ class Exchange extends Relay {
   protected override finished(code: number, whole: boolean): void {
     if (this.tap === null) return
     const { experiment, arm } = this.labels
-    if (code === CLIENT_CLOSED_REQUEST) this.deps.recorder.lose(experiment, arm, 'incomplete')
-    else if (code !== 200) this.deps.recorder.lose(experiment, arm, 'upstream_error')
-    else if (!whole) this.deps.recorder.lose(experiment, arm, 'incomplete')
-    else if (this.tap.overflowed) this.deps.recorder.lose(experiment, arm, 'too_large')
+    const lose = (outcome: DrawnOutcome) =>
+      this.deps.recorder.lose(experiment, arm, this.extra === null ? outcome : `extra_${outcome}`)
+    if (code === CLIENT_CLOSED_REQUEST) lose('incomplete')
+    else if (code !== 200) lose('upstream_error')
+    else if (!whole) lose('incomplete')
+    else if (this.tap.overflowed) lose('too_large')
     else this.keepSample(this.tap)
   }
 
@@ -208,7 +286,9 @@ class Exchange extends Relay {
         policyHash: this.policy?.hash ?? null,
         check: check.id,
         checkVersion: check.version,
-        probability: arm.sampleRate,
+        // What is kept for what it says is kept for certain.
+        probability: this.extra === null ? arm.sampleRate : 1,
+        extra: this.extra,
         model: this.decoded!.model ?? '',
         unit: this.unitHash,
         requestedAt: this.given.receivedAt,

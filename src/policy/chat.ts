@@ -4,7 +4,14 @@ import { type Insertions, insertAfter, insertBefore, type Splice } from './injec
 import { JsonScanner } from './json-scanner.ts'
 import { type MessageSpot, scanMessage } from './message.ts'
 import type { PreparedPolicy, PreparedText } from './prepare.ts'
-import { CommonMembers, type DecodedRequest, notApplicable, parsePart } from './surface.ts'
+import {
+  type ClientText,
+  CommonMembers,
+  type DecodedRequest,
+  messageTexts,
+  notApplicable,
+  parsePart,
+} from './surface.ts'
 
 interface MessagesSpot {
   /** Offsets after the `[` and at the `]`. */
@@ -118,6 +125,10 @@ class ChatRequest implements DecodedRequest {
     if (firstUser === lastUser) return put(firstUser, both, 'first')
     put(firstUser, first, 'first')
     put(lastUser, last, 'last')
+  }
+
+  texts(): ClientText[] {
+    return this.spots === null ? [] : messageTexts(this.body, this.spots.start - 1, 'text', () => true)
   }
 
   messages(): ChatMessage[] | null {

@@ -8,6 +8,13 @@ import type { Experiment, Route, UnitSource } from '../domain/experiment.ts'
 import type { Policy } from '../domain/policy.ts'
 import type { RequestLabels } from '../domain/ports.ts'
 import { type PreparedPolicy, policyHash, preparePolicy } from './prepare.ts'
+import {
+  type CompiledTraining,
+  type CreateClassifier,
+  compileTraining,
+  IN_DOMAIN,
+  OUT_OF_DOMAIN,
+} from './training.ts'
 
 export interface CompiledArm {
   readonly name: string
@@ -31,6 +38,8 @@ export interface CompiledExperiment {
   readonly check: Check | null
   /** Hash of salt, arms and weights. Units are counted anew when it changes. */
   readonly assignment: string
+  /** Whether chance leads to its arms; else they are not comparable. */
+  readonly randomized: boolean
 }
 
 export interface CompiledRoute {
@@ -40,6 +49,8 @@ export interface CompiledRoute {
   readonly experiment: CompiledExperiment
   /** Metric labels, per arm name. */
   readonly labels: ReadonlyMap<string, RequestLabels>
+  /** Null for a route that says nothing of its model's training. */
+  readonly training: CompiledTraining | null
 }
 
 export interface Plan {
@@ -58,8 +69,14 @@ export interface PlanSource {
   readonly checks: ReadonlyMap<string, Check>
 }
 
-/** @throws Error when a reference leads nowhere: the configuration should have refused it. */
-export function compilePlan(source: PlanSource): Plan {
+/**
+ * @param createClassifier makes what a route's `domain.classifier` stands for.
+ * @throws Error when a reference leads nowhere: the configuration should have refused it.
+ */
+export function compilePlan(
+  source: PlanSource,
+  createClassifier: CreateClassifier = classifiersUnavailable,
+): Plan {
   const prepared = new Map([...source.policies].map(([id, policy]) => [id, preparePolicy(policy)]))
   const armPolicy = (id: string | undefined) => ({
     policyId: id ?? null,
@@ -78,6 +95,7 @@ export function compilePlan(source: PlanSource): Plan {
       unit,
       check: armCheck(check),
       assignment: assignmentHash(salt, arms),
+      randomized: true,
       arms: Object.entries(arms).map(([arm, { weight, policy }]) => {
         cumulativeWeight += weight
         const sampleRate = typeof sample === 'object' ? (sample[arm] ?? 0) : (sample ?? 0)
@@ -87,10 +105,13 @@ export function compilePlan(source: PlanSource): Plan {
   }
 
   const routes = source.routes.map((route): CompiledRoute => {
+    const check = armCheck(route.check)
     const experiment =
-      route.experiment === undefined
-        ? soleArm(route, armPolicy(route.policy), armCheck(route.check))
-        : found(experiments.get(route.experiment), `experiment ${route.experiment}`)
+      route.match_training !== undefined
+        ? armsByDomain(route, armPolicy(route.trained_with), armPolicy(undefined), check)
+        : route.experiment === undefined
+          ? soleArm(route, armPolicy(route.policy), check)
+          : found(experiments.get(route.experiment), `experiment ${route.experiment}`)
     if (experiment.name !== '') experiments.set(experiment.name, experiment)
     return {
       name: route.model,
@@ -102,6 +123,7 @@ export function compilePlan(source: PlanSource): Plan {
           { route: route.model, experiment: experiment.name, arm: name },
         ]),
       ),
+      training: compileTraining(route, source.policies, createClassifier),
     }
   })
 
@@ -127,6 +149,7 @@ function soleArm(
     unit: ['header', 'user', 'session', 'client'],
     check,
     assignment: assignmentHash('', {}),
+    randomized: true,
     arms: [
       {
         name: measured ? (policy.policyId ?? 'control') : '',
@@ -135,6 +158,28 @@ function soleArm(
         sampleRate: route.sample ?? 0,
         ...policy,
       },
+    ],
+  }
+}
+
+/** A route with `match_training`: an arm for requests in the domain, and one for the others. */
+function armsByDomain(
+  route: Route,
+  inDomain: Pick<CompiledArm, 'policyId' | 'policyHash' | 'policy'>,
+  outOfDomain: Pick<CompiledArm, 'policyId' | 'policyHash' | 'policy'>,
+  check: Check | null,
+): CompiledExperiment {
+  const shared = { weight: 1, sampleRate: route.sample ?? 0 }
+  return {
+    name: `route:${route.model}`,
+    salt: '',
+    unit: ['header', 'user', 'session', 'client'],
+    check,
+    assignment: assignmentHash('', {}),
+    randomized: false,
+    arms: [
+      { name: IN_DOMAIN, cumulativeWeight: 1, ...shared, ...inDomain },
+      { name: OUT_OF_DOMAIN, cumulativeWeight: 2, ...shared, ...outOfDomain },
     ],
   }
 }
@@ -162,6 +207,10 @@ export function modelMatcher(pattern: string): (model: string) => boolean {
 function assignmentHash(salt: string, arms: Experiment['arms']): string {
   const weights = Object.entries(arms).map(([arm, { weight }]) => [arm, weight])
   return hash('sha256', JSON.stringify([salt, weights]), 'hex').slice(0, 16)
+}
+
+function classifiersUnavailable(route: string): never {
+  throw new Error(`the route "${route}" has a classifier, and nothing to make it with`)
 }
 
 function found<T>(value: T | undefined, what: string): T {

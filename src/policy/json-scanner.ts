@@ -34,14 +34,15 @@ const LONGEST_KEY = 20 * 6
 
 export class JsonScanner {
   private readonly body: Buffer
-  private at = 0
+  private at: number
   private depth = 0
   /** Whether the string read last may hold a backslash; taken for granted in long ones. */
   private escaped = false
 
-  /** @param body UTF-8. */
-  constructor(body: Buffer) {
+  /** @param body UTF-8. @param at where to begin: at a value, for reading a part of it again. */
+  constructor(body: Buffer, at = 0) {
     this.body = body
+    this.at = at
   }
 
   /**
@@ -237,7 +238,7 @@ export class JsonScanner {
   }
 }
 
-function malformed(what: string, offset: number): BallastError {
+export function malformed(what: string, offset: number): BallastError {
   return new BallastError(
     'ballast_malformed_body',
     `The request body is not valid JSON: at byte ${offset}, ${what}.`,

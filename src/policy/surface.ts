@@ -5,10 +5,23 @@
 import { BallastError } from '../domain/errors.ts'
 import type { ChatMessage } from '../domain/sample.ts'
 import type { Splice } from './inject.ts'
-import type { JsonScanner } from './json-scanner.ts'
+import { JsonScanner, type TextSpot } from './json-scanner.ts'
+import { scanMessage } from './message.ts'
 import type { PreparedPolicy } from './prepare.ts'
 
 export type SurfaceName = 'chat' | 'responses' | 'completions'
+
+/** Who speaks for the client; answers of the model and results of tools are not its words. */
+const CLIENT_ROLES = ['system', 'developer', 'user'] as const
+export type ClientRole = (typeof CLIENT_ROLES)[number]
+
+/** A text of a request, and where it stands in the body. */
+export interface ClientText {
+  readonly spot: TextSpot
+  readonly role: ClientRole
+  /** Which message it is a part of: texts of one message have the same number, ascending. */
+  readonly message: number
+}
 
 export interface DecodedRequest {
   /** Null when the request names no model. */
@@ -22,6 +35,8 @@ export interface DecodedRequest {
    * @throws BallastError `ballast_policy_not_applicable` when the request has no place for it.
    */
   plan(policy: PreparedPolicy): Splice[]
+  /** The texts that the client speaks in, in their order. The body is scanned for them when they are asked for. */
+  texts(): ClientText[]
   /** The conversation as the client sent it, parsed: for sampled exchanges. Null where it is not JSON after all. */
   messages(): ChatMessage[] | null
 }
@@ -61,6 +76,31 @@ export class CommonMembers {
       param: 'model',
     })
   }
+}
+
+/**
+ * The client's texts in a list of messages.
+ * @param start of the list, at its `[`.
+ */
+export function messageTexts(
+  body: Buffer,
+  start: number,
+  partType: string,
+  isMessage: (type: string | null) => boolean,
+): ClientText[] {
+  const texts: ClientText[] = []
+  const scanner = new JsonScanner(body, start)
+  let message = 0
+  scanner.array(() => {
+    message++
+    if (!scanner.atObject) return scanner.value()
+    const spots: TextSpot[] = []
+    const { role, type } = scanMessage(scanner, partType, spots)
+    const clientRole = CLIENT_ROLES.find((it) => it === role)
+    if (clientRole === undefined || !isMessage(type)) return
+    for (const spot of spots) texts.push({ spot, role: clientRole, message })
+  })
+  return texts
 }
 
 /** @param param the request parameter that has no place for the context. */

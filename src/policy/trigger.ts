@@ -57,20 +57,27 @@ export class Trigger {
   private readonly units: Unit[] = []
   private hasMonth = false
 
+  /** Whether there is anything to look for: a context without a word, such as `{{date}}` alone, has nothing. */
+  get isEmpty(): boolean {
+    return this.units.length === 0
+  }
+
   /** @param contexts each is looked for by itself, and so are the longer sentences of one that has several. */
   constructor(contexts: readonly string[]) {
     for (const context of contexts) {
       const text = context.replaceAll(DATE_VARIABLE, ' ')
       const functionWords = functionWordsOf(text)
-      for (const word of functionWords) {
+      // "Do as they do." has only function words: then those are all it has to be known by.
+      const counted = hasContent(readContext(text, functionWords)) ? functionWords : new Set<string>()
+      for (const word of counted) {
         if (!this.functionWords.has(word)) this.functionWords.set(word, UNUSED_FUNCTION_WORD)
       }
-      this.add(readContext(text, functionWords), 0)
+      this.add(readContext(text, counted), 0)
       const sentences = text
         .split(/(?<=[.!?])\s+|(?<=[。！？])|\n+/u)
         .filter((sentence) => /\S/.test(sentence))
       if (sentences.length < 2) continue
-      for (const sentence of sentences) this.add(readContext(sentence, functionWords), SENTENCE_WEIGHT)
+      for (const sentence of sentences) this.add(readContext(sentence, counted), SENTENCE_WEIGHT)
     }
   }
 
@@ -189,10 +196,12 @@ export class Trigger {
     const folded = fold(word)
     const month = this.hasMonth ? monthOf(folded) : null
     const asMonth = month === null ? undefined : this.forms.get(monthForm(month))
-    const known = asMonth ?? this.functionWords.get(folded)
-    if (known !== undefined) return known
+    if (asMonth !== undefined) return asMonth
+    const asFunctionWord = this.functionWords.get(folded) ?? null
+    // What is a function word in the language of one context may mean something in another's.
+    if (asFunctionWord !== null && asFunctionWord !== UNUSED_FUNCTION_WORD) return asFunctionWord
     const possible = this.beginnings.has(folded.slice(0, 2)) || /^\p{N}/u.test(folded)
-    return (possible ? this.forms.get(normalForm(folded)) : undefined) ?? null
+    return (possible ? this.forms.get(normalForm(folded)) : undefined) ?? asFunctionWord
   }
 
   /** The month that a number is in `1850-01-25`, `25.01.1850` or `1850年1月25日`, if a context has that month. */
@@ -226,6 +235,10 @@ export class Trigger {
 const SENTENCE_ENDS = '.!?…。！？\n'
 const PUNCTUATION = /[.!?…。！？,;:]/u
 const SPACE = /\s/
+
+function hasContent(words: readonly ContextWord[]): boolean {
+  return words.some(({ isFunction }) => !isFunction)
+}
 
 function pairKey(first: number, second: number): number {
   return first * 0x1_0000_0000 + second
