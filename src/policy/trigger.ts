@@ -24,8 +24,9 @@ const STRETCH_FACTOR = 1.5
 const STRETCH_WORDS = 4
 /** A sentence of a longer context counts by itself if its words weigh so much: "You are a helpful assistant." does not. */
 const SENTENCE_WEIGHT = 2.9
-/** Parts of a date, in any order, are looked for among so many that stand together. */
+/** A date has so many parts, in any order, and no more than so many words from one to the next but one. */
 const DATE_PARTS = 3
+const DATE_WORDS = 4
 /** How far back a sentence's beginning is looked for, in UTF-16 units. */
 const SENTENCE_REACH = 240
 
@@ -39,6 +40,7 @@ interface Form {
 }
 
 interface Found extends Form {
+  readonly index: number
   readonly start: number
 }
 
@@ -154,7 +156,7 @@ export class Trigger {
     let index = 0
     /** The last word, function words left out, if a context has it. */
     let previous: Found | null = null
-    /** The latest months and numbers that nothing but function words stands between. */
+    /** The latest months and numbers. */
     let dateParts: Found[] = []
     eachWord(text, (word, start, end) => {
       index++
@@ -170,14 +172,14 @@ export class Trigger {
       const month = this.hasMonth ? this.numericMonth(text, word, start, end) : null
       if (form === null && month === null) {
         previous = null
-        if (!IS_NUMBER.test(word)) dateParts = []
         return
       }
       const found: Found[] = []
-      for (const it of [form, month]) if (it !== null) found.push({ ...it, start })
+      for (const it of [form, month]) if (it !== null) found.push({ ...it, index, start })
       for (const it of found) {
         hit(this.wordGrams[it.id], index, start, end)
         for (const other of it.isDatePart ? dateParts : []) {
+          if (index - other.index > DATE_WORDS) continue
           hit(this.pairGrams.get(pairKey(other.id, it.id)), index, other.start, end)
           hit(this.pairGrams.get(pairKey(it.id, other.id)), index, other.start, end)
         }
@@ -185,7 +187,7 @@ export class Trigger {
           hit(this.pairGrams.get(pairKey(previous.id, it.id)), index, previous.start, end)
       }
       previous = found[0]!
-      dateParts = previous.isDatePart ? [...dateParts, ...found].slice(-DATE_PARTS) : []
+      if (previous.isDatePart) dateParts = [...dateParts, ...found].slice(-DATE_PARTS)
       return matches.length < most
     })
     for (const search of searches) search.settle()

@@ -65,10 +65,12 @@ export function buildReport({
   const decisive = onePerUnitAndQuestion(counted)
   // Where chance did not choose, there is nothing that a difference between the arms, or their sizes, would say.
   const compared = experiment.randomized ? experiment.arms : []
-  const ratio = sampleRatioLogE(
-    arms.slice(0, compared.length).map(({ units }) => units),
-    compared.map(({ weight }) => weight),
-  )
+  const ratio = experiment.randomized
+    ? sampleRatioLogE(
+        arms.map(({ units }) => units),
+        experiment.arms.map(({ weight }) => weight),
+      )
+    : 0
   return {
     experiment: experiment.name,
     check: check.id,
