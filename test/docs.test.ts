@@ -144,6 +144,19 @@ describe('docs/configuration.md', () => {
   })
 })
 
+describe('docs/triggers.md', () => {
+  test('shows routes that are accepted', () => {
+    const shown = blocks(read('docs/triggers.md'), 'yaml')
+    expect(shown).toHaveLength(2)
+    for (const routes of shown) {
+      const yaml = `upstreams: {openai: {base_url: "https://api.openai.com/v1"}}\n${routes}\njudge: {upstream: openai, model: j}`
+      expect(
+        parseConfig(yaml, 'ballast.yaml', { environment: {}, catalog: CATALOG_FOLDER }).routes,
+      ).toHaveLength(1)
+    }
+  })
+})
+
 describe('docs/errors.md', () => {
   test('lists every code with its status and type, and no other', () => {
     const rows = [...read('docs/errors.md').matchAll(/^\| `(ballast_\w+)` \| (\d+) \| `(\w+)` \|/gm)]

@@ -20,8 +20,8 @@ export interface Guarded {
   readonly decoded: DecodedRequest
 }
 
-/** More text than any model reads, in bytes; what comes after it is not looked at. */
-export const GUARD_REACH = 8 * 1024 * 1024
+/** About a million tokens, in bytes; the text that comes after it is not looked at. */
+export const GUARD_REACH = 4 * 1024 * 1024
 
 export interface GuardDeps {
   readonly metrics: Metrics
