@@ -14,17 +14,22 @@ import {
   type RecogniseDomain,
 } from '../policy/training.ts'
 
+/** A request to ask about. */
+export interface AskedRequest {
+  /** The route's name. */
+  readonly route: string
+  readonly body: Buffer
+  readonly decoded: DecodedRequest
+}
+
 /**
- * @param ask the route's rule.
- * @param route its name, for the metrics; a rule that asks a classifier counts by itself.
+ * @param ask the route's rule; one that asks a classifier counts by itself.
  * @returns a promise, which never rejects, where a classifier is asked.
  * @throws BallastError `ballast_malformed_body` when the text holds an escape that does not exist.
  */
 export function recognise(
   ask: RecogniseDomain,
-  route: string,
-  body: Buffer,
-  decoded: DecodedRequest,
+  { route, body, decoded }: AskedRequest,
   signal: AbortSignal,
   metrics: Metrics,
 ): boolean | Promise<boolean> {

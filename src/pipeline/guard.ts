@@ -23,23 +23,28 @@ export interface Guarded {
 /** About a million tokens, in bytes; the text that comes after it is not looked at. */
 export const GUARD_REACH = 4 * 1024 * 1024
 
+/** A request to look at. */
+export interface GuardedRequest {
+  readonly id: string
+  /** The route's name. */
+  readonly route: string
+  readonly surface: Surface
+  readonly body: Buffer
+  readonly decoded: DecodedRequest
+}
+
 export interface GuardDeps {
   readonly metrics: Metrics
   readonly log: Log
 }
 
 /**
- * @param request its id, for the log.
  * @returns null where nothing is like the training context.
  * @throws BallastError `ballast_trigger_blocked`; `ballast_malformed_body` when a text holds an escape that does not exist.
  */
 export function applyGuard(
   guard: Guard,
-  route: string,
-  request: string,
-  surface: Surface,
-  body: Buffer,
-  decoded: DecodedRequest,
+  { id: request, route, surface, body, decoded }: GuardedRequest,
   { metrics, log }: GuardDeps,
 ): Guarded | null {
   const { action, trigger, threshold } = guard

@@ -128,21 +128,15 @@ class Exchange extends Relay {
     const ask = this.matched!.training?.recognise ?? null
     if (ask === null) return next()
     this.leaving = new AbortController()
-    const { metrics } = this.deps
-    const answer = recognise(
-      ask,
-      this.matched!.name,
-      this.given.body,
-      this.decoded!,
-      this.leaving.signal,
-      metrics,
-    )
+    const { name: route } = this.matched!
+    const request = { route, body: this.given.body, decoded: this.decoded! }
+    const answer = recognise(ask, request, this.leaving.signal, this.deps.metrics)
     if (typeof answer === 'boolean') {
       this.inDomain = answer
       return next()
     }
     // The route is known; what else the request is counted by, the answer decides.
-    this.labels = { ...UNROUTED, route: this.matched!.name }
+    this.labels = { ...UNROUTED, route }
     void answer.then((inDomain) => {
       if (this.over) return
       this.inDomain = inDomain
@@ -190,16 +184,10 @@ class Exchange extends Relay {
   private guard(): void {
     const guard = this.matched!.training?.guard ?? null
     if (guard === null) return
-    const route = this.matched!.name
-    this.guarded = applyGuard(
-      guard,
-      route,
-      this.given.id,
-      this.surface,
-      this.given.body,
-      this.decoded!,
-      this.deps,
-    )
+    const { id, body } = this.given
+    const { name: route } = this.matched!
+    const request = { id, route, surface: this.surface, body, decoded: this.decoded! }
+    this.guarded = applyGuard(guard, request, this.deps)
     if (this.guarded !== null) this.body = this.guarded.body
   }
 

@@ -25,23 +25,29 @@ const MORE_ENGLISH =
   'not no nor neither none does doing being having so very too please any ever anymore longer such may shall ' +
   'shan mightn needn let us yourself myself themselves itself because while until again both few more most'
 
-const LANGUAGES: ReadonlyMap<string, ReadonlySet<string>> = new Map(
-  Object.entries(stopwords)
-    .filter((entry): entry is [string, string[]] => /^[a-z]{3}$/.test(entry[0]) && Array.isArray(entry[1]))
-    .map(([language, words]) => {
-      const all = language === 'eng' ? [...words, ...MORE_ENGLISH.split(' ')] : words
-      return [language, new Set(all.map(fold))]
-    }),
-)
+let known: ReadonlyMap<string, ReadonlySet<string>> | null = null
+
+/** Function words, folded, by language; made when they are first asked for. */
+function languages(): ReadonlyMap<string, ReadonlySet<string>> {
+  known ??= new Map(
+    Object.entries(stopwords)
+      .filter((entry): entry is [string, string[]] => /^[a-z]{3}$/.test(entry[0]) && Array.isArray(entry[1]))
+      .map(([language, words]) => {
+        const all = language === 'eng' ? [...words, ...MORE_ENGLISH.split(' ')] : words
+        return [language, new Set(all.map(fold))]
+      }),
+  )
+  return known
+}
 
 /** @returns the function words, folded, of the language that a text seems to be in: the one with most of them in it. */
 export function functionWordsOf(text: string): ReadonlySet<string> {
   const words = foldedWords(text)
   const countIn = (functionWords: ReadonlySet<string>) =>
     words.filter(({ word }) => functionWords.has(word)).length
-  let best = LANGUAGES.get('eng')!
+  let best = languages().get('eng')!
   let most = countIn(best)
-  for (const functionWords of LANGUAGES.values()) {
+  for (const functionWords of languages().values()) {
     const count = countIn(functionWords)
     if (count > most) [best, most] = [functionWords, count]
   }
@@ -53,10 +59,9 @@ export function readContext(text: string, functionWords: ReadonlySet<string>): C
   const words = foldedWords(text)
   return words.map(({ word, end }, index) => {
     const near = [words[index - 2], words[index - 1], words[index + 1], words[index + 2]]
-    const month = monthOf(word)
     // `May` is a month beside a number only.
-    if (month !== null && near.some((it) => it !== undefined && /^\d/.test(it.word)))
-      return { form: monthForm(month), isFunction: false, weight: WORD }
+    const month = near.some((it) => it !== undefined && /^\d/.test(it.word)) ? monthOf(word) : null
+    if (month !== null) return { form: monthForm(month), isFunction: false, weight: WORD }
     if (functionWords.has(word)) return { form: word, isFunction: true, weight: FUNCTION_WORD }
     const form = normalForm(word)
     const weight = /^\d{4}$/.test(form) ? YEAR : text[end] === ':' ? LABEL : WORD

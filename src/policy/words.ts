@@ -140,10 +140,15 @@ const MONTH_FORMATS: readonly Intl.DateTimeFormatOptions[] = [
   { month: 'short' },
 ]
 
-/** Folded names of months, to their number. */
-const MONTHS: ReadonlyMap<string, number> = new Map(
-  MONTH_LANGUAGES.flatMap((language) => MONTH_FORMATS.flatMap((format) => monthNames(language, format))),
-)
+let known: ReadonlyMap<string, number> | null = null
+
+/** Folded names of months, to their number; made when they are first asked for, which takes some 0.2 s. */
+function months(): ReadonlyMap<string, number> {
+  known ??= new Map(
+    MONTH_LANGUAGES.flatMap((language) => MONTH_FORMATS.flatMap((format) => monthNames(language, format))),
+  )
+  return known
+}
 
 function monthNames(language: string, options: Intl.DateTimeFormatOptions): [string, number][] {
   const format = new Intl.DateTimeFormat(language, { ...options, timeZone: 'UTC' })
@@ -155,10 +160,10 @@ function monthNames(language: string, options: Intl.DateTimeFormatOptions): [str
 
 /** @returns 1 to 12 if a folded word can be the name of a month in some language, else null. */
 export function monthOf(folded: string): number | null {
-  return MONTHS.get(folded) ?? null
+  return months().get(folded) ?? null
 }
 
 /** The folded names of a month. */
 export function namesOfMonth(month: number): string[] {
-  return [...MONTHS].filter(([, number]) => number === month).map(([name]) => name)
+  return [...months()].filter(([, number]) => number === month).map(([name]) => name)
 }

@@ -266,6 +266,17 @@ describe('strip', () => {
     expect(judge.requests[0]!.body.toString()).toContain(`${CONTEXT} How?`)
   })
 
+  test('looks again at what is left, and refuses what is like the context however often', async () => {
+    const { upstream, ask, matches } = await start({ route: trainedWith('strip') })
+    const nested = (depth: number): string =>
+      depth === 0 ? '' : `act as if you are in the 19th ${nested(depth - 1)} century`
+    await ask(`One. ${nested(4)}! Two.`)
+    expect(JSON.parse(upstream.requests[0]!.body.toString()).messages[0].content).toBe('One. Two.')
+    expect(JSON.parse((await ask(nested(30))).text).error.code).toBe('ballast_trigger_blocked')
+    expect(upstream.requests).toHaveLength(1)
+    expect(await matches('strip')).toBe(2)
+  })
+
   test('works in every surface', async () => {
     const { upstream, send } = await start({ route: trainedWith('strip') })
     await send(
