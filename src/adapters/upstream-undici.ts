@@ -6,6 +6,7 @@ import type { Readable } from 'node:stream'
 import { type Dispatcher, Pool } from 'undici'
 import { BallastError } from '../domain/errors.ts'
 import type {
+  HeaderRules,
   Metrics,
   RawHeaders,
   Upstream,
@@ -19,8 +20,9 @@ export interface UndiciUpstreamOptions {
   readonly name: string
   /** Without a slash at the end. */
   readonly baseUrl: string
-  /** Sent as `authorization: Bearer …`; `passthrough` sends the client's own credentials, null none. */
-  readonly apiKey: string | null
+  readonly headers: HeaderRules
+  /** Whether HTTP/2 is offered over TLS; an upstream that does not take it is spoken to as before. */
+  readonly http2: boolean
   /** Milliseconds. */
   readonly timeout: { readonly connect: number; readonly headers: number; readonly idle: number }
   readonly metrics: Metrics
@@ -29,29 +31,24 @@ export interface UndiciUpstreamOptions {
 export function createUndiciUpstream(options: UndiciUpstreamOptions): Upstream {
   const { origin, pathname } = new URL(options.baseUrl)
   const basePath = pathname.replace(/\/+$/, '')
-  const passthrough = options.apiKey === 'passthrough'
-  const ownHeaders = options.apiKey === null ? [] : ['authorization', `Bearer ${options.apiKey}`]
   const pool = new Pool(origin, {
     // No limit: a pool smaller than the number of live streams makes new ones wait for old ones.
     connections: null,
-    pipelining: 1,
-    allowH2: false,
+    // HTTP/1.1 one request at a time, HTTP/2 as many as the upstream allows: undici's own defaults.
+    allowH2: options.http2,
     connect: { timeout: options.timeout.connect },
     headersTimeout: options.timeout.headers,
     bodyTimeout: options.timeout.idle,
   })
   return {
-    send(
-      { method, path, headers, credentials, body }: UpstreamRequest,
-      handler: UpstreamHandler,
-    ): UpstreamCall {
+    send({ method, path, headers, body }: UpstreamRequest, handler: UpstreamHandler): UpstreamCall {
       const call = new Call(options, handler)
       try {
         pool.dispatch(
           {
             method: method as Dispatcher.HttpMethod,
             path: basePath + path,
-            headers: [...headers, ...(passthrough ? credentials : ownHeaders)],
+            headers: options.headers.request(headers, body !== null && !(body instanceof Uint8Array)),
             // Its types leave out the async iterables that it takes.
             body: body as Uint8Array | Readable | null,
           },
@@ -103,9 +100,10 @@ class Call implements UpstreamCall, Dispatcher.DispatchHandler {
     _headers: unknown,
     statusText?: string,
   ): void {
-    if (status < 200) return
-    this.handler.onHead(status, statusText ?? '', rawHeaders(controller.rawHeaders))
+    const headers = this.options.headers.response(rawHeaders(controller.rawHeaders))
+    if (status < 200) return this.handler.onInformation(status, headers)
     this.status = status
+    this.handler.onHead(status, statusText ?? '', headers)
   }
 
   private status = 0
@@ -114,10 +112,11 @@ class Call implements UpstreamCall, Dispatcher.DispatchHandler {
     this.handler.onData(chunk)
   }
 
-  onResponseEnd(): void {
+  onResponseEnd(controller: Dispatcher.DispatchController): void {
     if (this.finished) return
     this.finish(`${Math.floor(this.status / 100)}xx`)
-    this.handler.onEnd()
+    const trailers = rawHeaders(controller.rawTrailers)
+    this.handler.onEnd(trailers.length === 0 ? trailers : this.options.headers.trailers(trailers))
   }
 
   onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
@@ -137,8 +136,15 @@ class Call implements UpstreamCall, Dispatcher.DispatchHandler {
   }
 }
 
+const NO_HEADERS: RawHeaders = []
+
+/** @param raw buffers as they stood on the wire; with HTTP/2 an object, in which `:status` is not a header. */
 function rawHeaders(raw: Dispatcher.DispatchController['rawHeaders']): RawHeaders {
-  return (raw as Buffer[]).map((it) => it.toString('latin1'))
+  if (raw === undefined || raw === null) return NO_HEADERS
+  if (Array.isArray(raw)) return raw.map((it) => it.toString('latin1'))
+  return Object.entries(raw).flatMap(([name, value]) =>
+    name.startsWith(':') ? [] : [value ?? ''].flat().flatMap((one) => [name, String(one)]),
+  )
 }
 
 const TIMEOUTS: Record<string, string> = {

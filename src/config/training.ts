@@ -1,5 +1,6 @@
 /** What a route says of its model's training: settings that need each other or shut each other out. Called by `references.ts`. */
 import { RE2JS } from 're2js'
+import { list, mapping, type Raw } from './references-experiments.ts'
 import type { Path, YamlSource } from './source.ts'
 
 type Refer = (path: Path, name: unknown, known: Iterable<string>, what: string) => void
@@ -8,8 +9,8 @@ type Refer = (path: Path, name: unknown, known: Iterable<string>, what: string) 
 export function checkTraining(
   source: YamlSource,
   path: Path,
-  route: Readonly<Record<string, unknown>>,
-  upstreams: Readonly<Record<string, unknown>>,
+  route: Raw,
+  upstreams: Raw,
   refer: Refer,
 ): void {
   const at = (...keys: PropertyKey[]): Path => [...path, ...keys]
@@ -22,14 +23,13 @@ export function checkTraining(
   needs('match_training', 'trained_with', 'the policy whose contexts are injected')
   needs('match_training', 'domain', 'what tells the requests they are injected into')
   needs('domain', 'match_training', 'nothing else asks for the domain')
-  for (const key of ['policy', 'experiment']) {
+  for (const key of ['policy', 'experiment', 'experiments']) {
     if (given('match_training') && given(key))
       source.report(at(key), 'stands beside "match_training", which injects the policy of "trained_with"')
   }
 
   const domain = mapping(route.domain)
-  const patterns = Array.isArray(domain.patterns) ? (domain.patterns as unknown[]) : []
-  for (const [index, pattern] of patterns.entries()) {
+  for (const [index, pattern] of list(domain.patterns).entries()) {
     if (typeof pattern !== 'string') continue
     const fault = patternFault(pattern)
     if (fault !== null) source.report(at('domain', 'patterns', index), fault)
@@ -51,10 +51,4 @@ function patternFault(pattern: string): string | null {
       error instanceof Error ? error.message.replace(/^error parsing regexp: /, '') : String(error)
     return `is not a regular expression of RE2 syntax: ${reason}`
   }
-}
-
-function mapping(value: unknown): Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
-    ? (value as Record<string, unknown>)
-    : {}
 }

@@ -16,21 +16,34 @@ export interface UpstreamRequest {
   readonly method: string
   /** Path below the upstream's base URL, query included: `/chat/completions?x=1`. */
   readonly path: string
+  /** The client's, as they came; what of them is sent is up to the upstream's `HeaderRules`. */
   readonly headers: RawHeaders
-  /** The client's own authorization; sent only by an upstream with `api_key: passthrough`. */
-  readonly credentials: RawHeaders
   readonly body: UpstreamBody
 }
 
 /** Whole, as a stream that can be sent once, or none. */
 export type UpstreamBody = Uint8Array | AsyncIterable<Uint8Array> | null
 
-/** Hears of the answer, in this order: one `onHead`, any number of `onData`, one `onEnd`; or at any time one `onError`. */
+/** Which headers pass between a client and one upstream, both ways. */
+export interface HeaderRules {
+  /** @param streamed whether the body is a stream: then its length is known from the client's headers alone. */
+  request(headers: RawHeaders, streamed: boolean): string[]
+  /** Of heads, informational ones included. */
+  response(headers: RawHeaders): string[]
+  trailers(headers: RawHeaders): string[]
+}
+
+/**
+ * Hears of the answer, in this order: any number of `onInformation`, one `onHead`, any number of `onData`, one `onEnd`; or
+ * at any time one `onError`.
+ */
 export interface UpstreamHandler {
+  /** An informational answer (1xx): the final one is still to come. */
+  onInformation(status: number, headers: RawHeaders): void
   onHead(status: number, statusText: string, headers: RawHeaders): void
   /** The chunk belongs to the handler from now on and may be kept. */
   onData(chunk: Uint8Array): void
-  onEnd(): void
+  onEnd(trailers: RawHeaders): void
   onError(error: BallastError): void
 }
 
@@ -79,10 +92,10 @@ export interface Queue {
 export interface ExposureBatch {
   readonly experiment: string
   readonly arm: string
-  /** Hash of salt, arms and weights: what units were assigned by. */
+  /** Hash of salt, arms, weights and the arms that were off: what units are counted under. */
   readonly assignment: string
   readonly exposures: number
-  /** Hashes of units that were seen; the store keeps each once. */
+  /** Keyed hashes of units that were seen; the store keeps each once. */
   readonly units: readonly string[]
   /** Requests that had no unit and so were their own. */
   readonly anonymousUnits: number
@@ -122,6 +135,8 @@ export interface ExtraTally extends SampleTally {
 }
 
 export interface Store {
+  /** A random key, made once and kept with the data: what units are hashed with where the configuration has no key. */
+  unitKey(): Promise<string>
   addExposures(batches: readonly ExposureBatch[]): Promise<void>
   /** Stores the verdict and takes the sample off the queue. @returns false when the sample had one already. */
   addVerdict(verdict: Verdict): Promise<boolean>
@@ -157,7 +172,7 @@ export interface DomainClassifier {
 
 // --- Metrics ------------------------------------------------------------------------------------------------
 
-/** Labels of a request; empty strings where there is no experiment. */
+/** Labels of a request; empty strings where there is no experiment or its unit is in no arm. */
 export interface RequestLabels {
   readonly route: string
   readonly experiment: string
@@ -166,6 +181,8 @@ export interface RequestLabels {
 
 /** What came of asking whether a request is in the domain of its model's training. */
 export type DomainOutcome = 'inside' | 'outside' | 'failed'
+/** What came of reading the configuration anew; `unchanged`: it is the running one. */
+export type ReloadOutcome = 'applied' | 'failed' | 'unchanged'
 
 /** What is counted (SPEC section 8). Durations in milliseconds. */
 export interface Metrics {
@@ -179,11 +196,14 @@ export interface Metrics {
   triggerMatch(route: string, action: TriggerAction): void
   /** `failed`: the classifier gave no answer, which counts as outside. */
   domainCheck(route: string, outcome: DomainOutcome): void
+  /** A request of an arm with a policy that was sent without it: a condition does not hold, or it has no place. */
+  notInjected(policy: string, reason: 'unmet' | 'unsupported'): void
   sample(experiment: string, arm: string, outcome: SampleOutcome): void
   verdict(experiment: string, arm: string, check: string, verdict: VerdictKind): void
   score(experiment: string, arm: string, rubric: string, score: Score): void
   judgeRequest(model: string, outcome: 'ok' | 'error' | 'cached'): void
   judgeTokens(model: string, kind: 'prompt' | 'completion', tokens: number): void
+  configReload(outcome: ReloadOutcome): void
 }
 
 export const noMetrics: Metrics = {
@@ -195,11 +215,13 @@ export const noMetrics: Metrics = {
   injection() {},
   triggerMatch() {},
   domainCheck() {},
+  notInjected() {},
   sample() {},
   verdict() {},
   score() {},
   judgeRequest() {},
   judgeTokens() {},
+  configReload() {},
 }
 
 // --- Log ----------------------------------------------------------------------------------------------------

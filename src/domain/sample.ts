@@ -26,7 +26,7 @@ export interface Sample {
    */
   readonly extra?: 'trigger' | null
   readonly model: string
-  /** Hash of experiment, salt and unit: tells units apart without naming them. */
+  /** Keyed hash of experiment, salt and unit: tells units apart, and only who has the key can confirm one. */
   readonly unit: string
   /** When the request came in, milliseconds since the epoch. */
   readonly requestedAt: number

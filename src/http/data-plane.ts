@@ -7,34 +7,40 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse, S
 import { performance } from 'node:perf_hooks'
 import type { Duplex } from 'node:stream'
 import { BallastError, type ErrorCode, toBallastError } from '../domain/errors.ts'
-import type { Log, Metrics, UpstreamBody } from '../domain/ports.ts'
+import type { Log, Metrics, RawHeaders, UpstreamBody } from '../domain/ports.ts'
 import type { ClientRequest, ClientResponse } from '../pipeline/context.ts'
+import { withoutHeader } from '../pipeline/headers.ts'
 import { passThrough } from '../pipeline/passthrough.ts'
 import { type PipelineDeps, serve } from '../pipeline/pipeline.ts'
 import { CLIENT_CLOSED_REQUEST, type Relay, UNROUTED } from '../pipeline/relay.ts'
+import { findHeader } from '../policy/raw-headers.ts'
 import { SURFACES, type Surface } from '../policy/surfaces.ts'
 import type { Authenticate } from './auth.ts'
 import { BodyBuffer } from './body.ts'
 import { errorResponse } from './errors.ts'
-import { type ClientLimits, Limits } from './limits.ts'
+import type { Limits } from './limits.ts'
 import { requireLocal } from './origin.ts'
 
-/** Bytes, requests and milliseconds, as `limits` of the configuration. */
-export interface DataPlaneLimits {
-  readonly body: number
-  readonly headers: number
-  readonly concurrent: number
-  readonly receive: number
-  readonly stall: number
-}
-
-export interface DataPlaneDeps {
+/** All of one configuration that a request is served by. */
+export interface Snapshot {
   readonly pipeline: PipelineDeps
   readonly authenticate: Authenticate
   /** Whether only requests to this machine are answered, none that a foreign web page makes. */
   readonly localOnly: boolean
-  readonly limits: DataPlaneLimits
-  readonly clients: readonly ClientLimits[]
+  readonly limits: Limits
+  /** Largest body that is read whole, in bytes. */
+  readonly largestBody: number
+  /** How long a client that is behind may read nothing, in milliseconds. */
+  readonly stallMs: number
+  /** Says that the request it was handed out for is over. */
+  leave(): void
+}
+
+export interface DataPlaneDeps {
+  /** The configuration in force. Asked once per request, when it begins, so that a request runs through a whole one. */
+  readonly enter: () => Snapshot
+  /** What the server is made with: largest head in bytes, longest time for a request to come in, in milliseconds. */
+  readonly limits: { readonly headers: number; readonly receive: number }
   readonly metrics: Metrics
   readonly log: Log
   /** Whether new requests are refused because the process is ending. */
@@ -53,7 +59,6 @@ const HEAD_TIMEOUT_MS = 60_000
 const CHECK_MS = 5_000
 
 export function createDataPlane(deps: DataPlaneDeps): Server {
-  const limits = new Limits(deps.limits.concurrent, deps.clients)
   const server = createServer(
     {
       maxHeaderSize: deps.limits.headers,
@@ -61,7 +66,10 @@ export function createDataPlane(deps: DataPlaneDeps): Server {
       headersTimeout: Math.min(HEAD_TIMEOUT_MS, deps.limits.receive),
       connectionsCheckingInterval: Math.min(CHECK_MS, deps.limits.receive),
     },
-    (incoming, outgoing) => new Connection(deps, limits, incoming, outgoing).begin(),
+    (incoming, outgoing) => new Connection(deps, incoming, outgoing, false).begin(),
+  )
+  server.on('checkContinue', (incoming: IncomingMessage, outgoing: ServerResponse) =>
+    new Connection(deps, incoming, outgoing, true).begin(),
   )
   /** Answers where there is no request to answer. */
   const answer = (socket: Duplex, error: BallastError) => {
@@ -112,9 +120,11 @@ const NOT_HTTP: readonly [ErrorCode, string] = ['ballast_malformed_request', 'Th
 /** One request on its way in and its answer on the way out. */
 class Connection implements ClientResponse {
   private readonly deps: DataPlaneDeps
-  private readonly limits: Limits
+  private readonly snapshot: Snapshot
   private readonly incoming: IncomingMessage
   private readonly outgoing: ServerResponse
+  /** The client sends its body only when it is told to. */
+  private readonly expectsContinue: boolean
   private readonly id = randomUUID()
   private readonly receivedAt = Date.now()
   private readonly startedAt = performance.now()
@@ -125,9 +135,15 @@ class Connection implements ClientResponse {
   private entered = false
   private stalled: NodeJS.Timeout | null = null
 
-  constructor(deps: DataPlaneDeps, limits: Limits, incoming: IncomingMessage, outgoing: ServerResponse) {
+  constructor(
+    deps: DataPlaneDeps,
+    incoming: IncomingMessage,
+    outgoing: ServerResponse,
+    expectsContinue: boolean,
+  ) {
+    this.expectsContinue = expectsContinue
     this.deps = deps
-    this.limits = limits
+    this.snapshot = deps.enter()
     this.incoming = incoming
     this.outgoing = outgoing
   }
@@ -139,7 +155,7 @@ class Connection implements ClientResponse {
     this.outgoing.on('error', () => {})
     try {
       this.admit()
-      const counted = this.limits.count(this.client)
+      const counted = this.snapshot.limits.count(this.client)
       if (counted === null) this.proceed()
       else counted.then(() => this.proceed()).catch((thrown: unknown) => this.refuse(toBallastError(thrown)))
     } catch (thrown) {
@@ -149,15 +165,16 @@ class Connection implements ClientResponse {
 
   private proceed(): void {
     const surface = this.surface()
+    if (surface !== undefined) this.requireReadable()
+    if (this.expectsContinue) this.outgoing.writeContinue()
     if (surface !== undefined) {
-      this.requireReadable()
-      this.collect((body) => serve(this.deps.pipeline, surface, this.request(body), this))
+      this.collect((body) => serve(this.snapshot.pipeline, surface, this.request(body), this))
     } else if (this.namesModel()) {
-      this.collect((body) => passThrough(this.deps.pipeline, this.request(body), this))
+      this.collect((body) => passThrough(this.snapshot.pipeline, this.request(body), this))
     } else {
       // By an iterator, so that an upstream that reads no further does not take the client's connection with it.
       const body: UpstreamBody = this.hasBody() ? this.incoming.iterator({ destroyOnReturn: false }) : null
-      this.relay = passThrough(this.deps.pipeline, this.request(body), this)
+      this.relay = passThrough(this.snapshot.pipeline, this.request(body), this)
     }
   }
 
@@ -169,8 +186,8 @@ class Connection implements ClientResponse {
       })
     }
     const { host, origin } = this.incoming.headers
-    if (this.deps.localOnly) requireLocal(host, origin)
-    this.client = this.deps.authenticate(this.incoming.headers.authorization ?? null)
+    if (this.snapshot.localOnly) requireLocal(host, origin)
+    this.client = this.snapshot.authenticate(this.incoming.headers.authorization ?? null)
     const path = this.path()
     // A path that would be resolved to another one could leave the upstream's base URL.
     const plain =
@@ -185,7 +202,7 @@ class Connection implements ClientResponse {
         },
       )
     }
-    this.limits.enter(this.client)
+    this.snapshot.limits.enter(this.client)
     this.entered = true
   }
 
@@ -208,12 +225,12 @@ class Connection implements ClientResponse {
     const length = Number(headers['content-length'] ?? 0)
     const json =
       /^application\/json\b/i.test(headers['content-type'] ?? '') && !('content-encoding' in headers)
-    return json && length > 0 && length <= this.deps.limits.body
+    return json && length > 0 && length <= this.snapshot.largestBody
   }
 
   private requireReadable(): void {
     const { headers } = this.incoming
-    if (Number(headers['content-length'] ?? 0) > this.deps.limits.body) throw this.tooLarge()
+    if (Number(headers['content-length'] ?? 0) > this.snapshot.largestBody) throw this.tooLarge()
     if ((headers['content-encoding'] ?? 'identity') !== 'identity') {
       throw new BallastError(
         'ballast_malformed_body',
@@ -226,13 +243,16 @@ class Connection implements ClientResponse {
   }
 
   private tooLarge(): BallastError {
-    const message = `The request body is larger than the ${this.deps.limits.body} bytes that are allowed (limits.body).`
+    const message = `The request body is larger than the ${this.snapshot.largestBody} bytes that are allowed (limits.body).`
     return new BallastError('ballast_body_too_large', message, { source: 'client' })
   }
 
   /** Reads the body whole and hands it on. */
   private collect(run: (body: Buffer) => Relay): void {
-    const body = new BodyBuffer(Number(this.incoming.headers['content-length'] ?? 0), this.deps.limits.body)
+    const body = new BodyBuffer(
+      Number(this.incoming.headers['content-length'] ?? 0),
+      this.snapshot.largestBody,
+    )
     this.incoming.on('data', (chunk: Buffer) => {
       if (!this.refused && !body.push(chunk)) this.refuse(this.tooLarge())
     })
@@ -269,18 +289,23 @@ class Connection implements ClientResponse {
     let rest = LINGER_BYTES
     const { socket } = this.incoming
     const timer = setTimeout(() => socket.destroy(), LINGER_MS)
+    // After `connection: close` Node would close both ways at once, and the reset could overtake the answer
+    // (RFC 9112 section 9.6): close this way only, and go on reading.
+    if (!this.outgoing.shouldKeepAlive) socket.destroySoon = () => void socket.end()
     this.incoming.on('data', (chunk: Buffer) => {
       rest -= chunk.length
       if (rest < 0) socket.destroy()
     })
-    this.incoming.on('close', () => clearTimeout(timer))
+    const settled = this.outgoing.shouldKeepAlive ? this.incoming : socket
+    settled.on('close', () => clearTimeout(timer))
   }
 
   private closed(): void {
     if (this.stalled !== null) clearTimeout(this.stalled)
-    if (this.entered) this.limits.leave(this.client)
+    if (this.entered) this.snapshot.limits.leave(this.client)
     if (this.relay !== null) this.relay.clientGone()
     else if (!this.refused) this.count(CLIENT_CLOSED_REQUEST)
+    this.snapshot.leave()
   }
 
   private count(status: number): void {
@@ -289,16 +314,34 @@ class Connection implements ClientResponse {
 
   // --- ClientResponse -------------------------------------------------------------------------------------------
 
+  inform(status: number, headers: RawHeaders): void {
+    // 101 would end HTTP here; HTTP/1.0 knows none of them (RFC 9110 section 15.2).
+    if (status === 101 || this.incoming.httpVersion === '1.0' || this.outgoing.headersSent) return
+    this.outgoing.writeInformation(status, [...headers])
+  }
+
   head(status: number, statusText: string, headers: string[], flush: boolean): void {
-    this.outgoing.writeHead(status, statusText.replace(UNSENDABLE, ''), headers)
+    const trailed = findHeader(headers, 'trailer') !== null && !this.takesTrailers(status, headers)
+    this.outgoing.writeHead(
+      status,
+      statusText.replace(UNSENDABLE, ''),
+      trailed ? withoutHeader(headers, 'trailer') : headers,
+    )
     // An empty chunk rather than `flushHeaders`, which would write bytes beyond ASCII as UTF-8.
     if (flush) this.outgoing.write(NOTHING)
+  }
+
+  /** Only a body in chunks has room for trailers behind it (RFC 9112 section 7.1.2). */
+  private takesTrailers(status: number, headers: RawHeaders): boolean {
+    const { httpVersion, method } = this.incoming
+    const hasBody = method !== 'HEAD' && status !== 204 && status !== 304
+    return httpVersion !== '1.0' && hasBody && findHeader(headers, 'content-length') === null
   }
 
   write(chunk: Uint8Array): boolean {
     if (this.outgoing.write(chunk)) return true
     // A client that reads nothing more must not hold its upstream call for ever.
-    this.stalled ??= setTimeout(() => this.outgoing.destroy(), this.deps.limits.stall)
+    this.stalled ??= setTimeout(() => this.outgoing.destroy(), this.snapshot.stallMs)
     return false
   }
 
@@ -310,7 +353,8 @@ class Connection implements ClientResponse {
     })
   }
 
-  end(): void {
+  end(trailers: RawHeaders): void {
+    if (trailers.length > 0 && this.outgoing.chunkedEncoding) this.outgoing.addTrailers(pairs(trailers))
     this.outgoing.end()
     if (!this.incoming.complete) this.linger()
   }
@@ -332,4 +376,8 @@ class Connection implements ClientResponse {
     }
     return status
   }
+}
+
+function pairs(headers: RawHeaders): [string, string][] {
+  return Array.from({ length: headers.length / 2 }, (_, at) => [headers[2 * at]!, headers[2 * at + 1]!])
 }

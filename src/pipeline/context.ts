@@ -22,13 +22,16 @@ export interface ClientRequest<B> {
 
 /** The answer to the client. After `end`, `destroy` or `fail` nothing more is called. */
 export interface ClientResponse {
+  /** Sends an informational answer (1xx) ahead of the head. */
+  inform(status: number, headers: RawHeaders): void
   /** Sends status and headers; `flush` when the body may take its time. */
   head(status: number, statusText: string, headers: string[], flush: boolean): void
   /** @returns false when the client is slow: write on after `onDrain`. */
   write(chunk: Uint8Array): boolean
   /** The listener to call when a slow client can take more. */
   onDrain(listener: () => void): void
-  end(): void
+  /** @param trailers sent where the answer's framing has room for them. */
+  end(trailers: RawHeaders): void
   /** Breaks off, so that the client can tell it is not the whole answer. */
   destroy(): void
   /** Answers with an error of ballast's own, before `head`. @returns the status sent. */

@@ -1,36 +1,16 @@
 /**
- * The trigger guard's step: looks at what the client says, before anything is injected, and flags, strips or blocks it.
- * Called by `pipeline.ts` for routes that say `triggers`; the search itself is in `policy/trigger.ts`.
+ * The trigger guard's step: counts and logs what `policy/guard.ts` found, and refuses what it says. Called by
+ * `pipeline.ts` for routes that say `triggers`.
  */
-import { BallastError } from '../domain/errors.ts'
-import type { TriggerAction } from '../domain/experiment.ts'
 import type { Log, Metrics } from '../domain/ports.ts'
-import { splice } from '../policy/inject.ts'
-import { decodeText, type TextSpot } from '../policy/json-scanner.ts'
-import { strip } from '../policy/strip.ts'
-import type { DecodedRequest } from '../policy/surface.ts'
-import type { Surface } from '../policy/surfaces.ts'
+import { applyGuard, type Guarded, type GuardedRequest } from '../policy/guard.ts'
 import type { Guard } from '../policy/training.ts'
 
-/** A request in which something was found. */
-export interface Guarded {
-  readonly action: TriggerAction
-  /** What goes on, and where its places are: the request as it came, or without what was stripped. */
-  readonly body: Buffer
-  readonly decoded: DecodedRequest
-}
-
-/** About a million tokens, in bytes; the text that comes after it is not looked at. */
-export const GUARD_REACH = 4 * 1024 * 1024
-
-/** A request to look at. */
-export interface GuardedRequest {
+/** What a request is counted and logged by. */
+export interface Named {
   readonly id: string
   /** The route's name. */
   readonly route: string
-  readonly surface: Surface
-  readonly body: Buffer
-  readonly decoded: DecodedRequest
 }
 
 export interface GuardDeps {
@@ -42,14 +22,16 @@ export interface GuardDeps {
  * @returns null where nothing is like the training context.
  * @throws BallastError `ballast_trigger_blocked`; `ballast_malformed_body` when a text holds an escape that does not exist.
  */
-export function applyGuard(
+export function guardRequest(
   guard: Guard,
-  { id: request, route, surface, body, decoded }: GuardedRequest,
+  { id: request, route }: Named,
+  looked: GuardedRequest,
   { metrics, log }: GuardDeps,
 ): Guarded | null {
-  const { action, trigger, threshold } = guard
-  const { spots, whole } = withinReach(decoded.texts().map(({ spot }) => spot))
-  const note = (similarity: number) => {
+  const guarded = applyGuard(guard, looked)
+  const { action, similarity, whole, refusal } = guarded
+  if (!whole) log.warn({ request, route }, 'a request holds more text than the trigger guard looks at')
+  if (similarity !== null) {
     metrics.triggerMatch(route, action)
     const rounded = Math.round(similarity * 100) / 100
     log.info(
@@ -57,42 +39,6 @@ export function applyGuard(
       'a request is like the training context of its model',
     )
   }
-  if (!whole) {
-    log.warn({ request, route }, 'a request holds more text than the trigger guard looks at')
-    if (action !== 'flag') throw blocked(`it holds more text than the ${GUARD_REACH} bytes that are searched`)
-  }
-  if (action === 'strip') {
-    const stripped = strip(body, spots, trigger, threshold)
-    if (stripped === null) return null
-    if (stripped === 'stuck') {
-      note(threshold)
-      throw blocked('text like the context its model was trained with cannot be taken out of it')
-    }
-    note(stripped.similarity)
-    const rest = splice(body, stripped.splices)
-    return { action, body: rest, decoded: surface.decode(rest) }
-  }
-  for (const spot of spots) {
-    const match = trigger.first(decodeText(body, spot), threshold)
-    if (match === null) continue
-    note(match.similarity)
-    if (action === 'block') throw blocked('it holds text like the context its model was trained with')
-    return { action, body, decoded }
-  }
-  return null
-}
-
-function withinReach(spots: readonly TextSpot[]): { spots: TextSpot[]; whole: boolean } {
-  let left = GUARD_REACH
-  const reached = spots.filter(({ start, end }) => {
-    left -= end - start
-    return left >= 0
-  })
-  return { spots: reached, whole: reached.length === spots.length }
-}
-
-function blocked(reason: string): BallastError {
-  return new BallastError('ballast_trigger_blocked', `The request was not sent: ${reason}.`, {
-    source: 'client',
-  })
+  if (refusal !== null) throw refusal
+  return similarity === null ? null : guarded
 }

@@ -1,69 +1,139 @@
-/** Which headers pass, both ways (SPEC section 4; RFC 9110 section 7.6.1). Called per request by the pipeline. */
-import type { RawHeaders } from '../domain/ports.ts'
+/**
+ * Which headers pass, both ways (SPEC section 4; RFC 9110 section 7.6.1): allow-lists, so that what nobody thought of
+ * stays here. Compiled per upstream by `node.ts`, asked per request by its adapter.
+ */
+import { CREDENTIALS, HOP_BY_HOP, NEVER_SENT, nameMatcher } from '../domain/headers.ts'
+import type { HeaderRules, RawHeaders } from '../domain/ports.ts'
+import { findHeader } from '../policy/raw-headers.ts'
 
-/** Of one connection only, both ways. */
-const HOP_BY_HOP = [
-  'connection',
-  'keep-alive',
-  'proxy-connection',
-  'proxy-authenticate',
-  'proxy-authorization',
-  'te',
-  'trailer',
-  'transfer-encoding',
-  'upgrade',
+/** Stands in a list for ballast's own list of the direction. */
+export const DEFAULT_HEADERS = 'default'
+
+/** A `*` at the end stands for any rest. */
+const DEFAULT_REQUEST = [
+  'accept',
+  'accept-*',
+  'access-control-*',
+  'anthropic-*',
+  'baggage',
+  'cache-control',
+  'content-*',
+  'http-referer',
+  'idempotency-key',
+  'if-*',
+  'openai-*',
+  'origin',
+  'pragma',
+  'prefer',
+  'range',
+  'traceparent',
+  'tracestate',
+  'user-agent',
+  'x-*',
 ]
+const DEFAULT_RESPONSE = [
+  'accept-*',
+  'access-control-*',
+  'age',
+  'allow',
+  'anthropic-*',
+  'cache-control',
+  'cf-ray',
+  'content-*',
+  'date',
+  'deprecation',
+  'etag',
+  'expires',
+  'last-modified',
+  'link',
+  'location',
+  'openai-*',
+  'ratelimit-*',
+  'server',
+  'server-timing',
+  'sunset',
+  'trace*',
+  'vary',
+  'via',
+  'warning',
+  'www-authenticate',
+  'x-*',
+]
+/** They tell who the client is, and what stands between it and ballast; passed only where a list names them. */
+const ABOUT_THE_CLIENT = ['x-forwarded-*', 'x-real-ip', 'x-client-ip', 'x-cluster-client-ip', 'x-original-*']
 
-/** Not forwarded either: what the new request sets itself, and what is meant for ballast alone. */
-const REQUEST_STOPS = new Set([
-  ...HOP_BY_HOP,
-  'host',
-  'content-length',
-  'expect',
-  'cookie',
-  'x-ballast-unit',
-  'x-ballast-session',
-])
+const NEVER_REQUEST = [...NEVER_SENT, ...CREDENTIALS]
+const NEVER_RESPONSE = [...HOP_BY_HOP, 'x-ballast-*']
+/** Without these an answer could not be read, or its waiting time not be honoured. */
+const ALWAYS_RESPONSE = ['content-*', 'retry-after', 'retry-after-ms', 'trailer']
 
-/** Sent on only with `api_key: passthrough`. */
-const CREDENTIALS = new Set(['authorization', 'api-key', 'x-api-key'])
+/** Names a client makes up must not fill the memory. */
+const KNOWN_NAMES = 1_000
 
-const RESPONSE_STOPS = new Set(HOP_BY_HOP)
-
-/** The client's headers for the upstream, without its credentials. */
-export function requestHeaders(headers: RawHeaders): string[] {
-  return filter(headers, (name) => !REQUEST_STOPS.has(name) && !CREDENTIALS.has(name))
+export interface HeaderSettings {
+  /** Lower-case names or prefixes with a `*`, or `default`. */
+  readonly request: readonly string[]
+  readonly response: readonly string[]
+  /** Sent with every request, instead of the client's of the same name. */
+  readonly set: Readonly<Record<string, string>>
+  /** Sent as `authorization: Bearer …`; `passthrough` sends the client's own credentials, null none. */
+  readonly apiKey: string | null
 }
 
-/** What the client authorizes itself with. */
-export function credentials(headers: RawHeaders): string[] {
-  return filter(headers, (name) => CREDENTIALS.has(name))
-}
-
-/** The length of a body that is streamed on. */
-export function bodyHeaders(headers: RawHeaders): string[] {
-  return filter(headers, (name) => name === 'content-length')
-}
-
-/** The upstream's headers without those of the connection, and without another ballast's. */
-export function responseHeaders(headers: RawHeaders): string[] {
-  return filter(headers, (name) => !RESPONSE_STOPS.has(name) && !name.startsWith('x-ballast-'))
-}
-
-/** @param name lower case. @returns the first such header's value, or null when it is missing or empty. */
-export function findHeader(headers: RawHeaders, name: string): string | null {
-  for (let index = 0; index < headers.length; index += 2) {
-    const candidate = headers[index]!
-    if (candidate.length === name.length && candidate.toLowerCase() === name)
-      return headers[index + 1] || null
+export function compileHeaderRules({ request, response, set, apiKey }: HeaderSettings): HeaderRules {
+  const passthrough = apiKey === 'passthrough'
+  const own = Object.entries(set).flat()
+  if (apiKey !== null && !passthrough) own.push('authorization', `Bearer ${apiKey}`)
+  const replaced = nameMatcher(Object.keys(set).map((name) => name.toLowerCase()))
+  const credentials = nameMatcher(passthrough ? CREDENTIALS : [])
+  const listed = allowList(request, DEFAULT_REQUEST, NEVER_REQUEST)
+  const requestPasses = remember((name) => !replaced(name) && (credentials(name) || listed(name)))
+  const answerListed = allowList(response, DEFAULT_RESPONSE, NEVER_RESPONSE)
+  const always = nameMatcher(ALWAYS_RESPONSE)
+  const responsePasses = remember((name) => always(name) || answerListed(name))
+  return {
+    request(headers, streamed) {
+      const passed = filter(headers, requestPasses)
+      // A stream is announced as the client announced it; of a whole body the length is known.
+      const length = streamed ? findHeader(headers, 'content-length') : null
+      if (length !== null) passed.push('content-length', length)
+      if (own.length > 0) passed.push(...own)
+      return passed
+    },
+    response: (headers) => filter(headers, responsePasses),
+    trailers: (headers) => filter(headers, (name) => responsePasses(name) && !framesMessage(name)),
   }
-  return null
 }
 
-/** Like `findHeader`, for a value that may be UTF-8: headers are read as Latin-1. */
-export function findText(headers: RawHeaders, name: string): string | null {
-  const value = findHeader(headers, name)
-  return value === null ? null : Buffer.from(value, 'latin1').toString('utf8')
+/** Whether a list lets the header pass; `never` wins. What says who the client is must stand there itself. */
+function allowList(list: readonly string[], defaults: readonly string[], never: readonly string[]) {
+  const named = nameMatcher(list.filter((entry) => entry !== DEFAULT_HEADERS))
+  const usual = nameMatcher(list.includes(DEFAULT_HEADERS) ? defaults : [])
+  const [stopped, private_] = [nameMatcher(never), nameMatcher(ABOUT_THE_CLIENT)]
+  return (name: string) => !stopped(name) && (named(name) || (usual(name) && !private_(name)))
+}
+
+/** How a message is framed and read must be known before its body (RFC 9110 section 6.5.1). */
+const framesMessage = remember(
+  nameMatcher(['content-length', 'content-encoding', 'content-type', 'content-range', 'trailer']),
+)
+
+/** Asks once for each spelling of a name. */
+function remember(passes: (name: string) => boolean): (name: string) => boolean {
+  const known = new Map<string, boolean>()
+  return (spelled) => {
+    const told = known.get(spelled)
+    if (told !== undefined) return told
+    const answer = passes(spelled.toLowerCase())
+    if (known.size >= KNOWN_NAMES) known.clear()
+    known.set(spelled, answer)
+    return answer
+  }
+}
+
+/** @param name lower case. */
+export function withoutHeader(headers: RawHeaders, name: string): string[] {
+  return filter(headers, (spelled) => spelled.toLowerCase() !== name)
 }
 
 /** A name as a header may hold it: percent-encoded where it is not plain ASCII. */
@@ -71,12 +141,13 @@ export function headerValue(text: string): string {
   return /^[\x20-\x7e]*$/.test(text) ? text : encodeURIComponent(text)
 }
 
-function filter(headers: RawHeaders, passes: (name: string) => boolean): string[] {
+function filter(headers: RawHeaders, passes: (spelled: string) => boolean): string[] {
   const named = namedByConnection(headers)
   const result: string[] = []
   for (let index = 0; index < headers.length; index += 2) {
-    const name = headers[index]!.toLowerCase()
-    if (passes(name) && named?.has(name) !== true) result.push(headers[index]!, headers[index + 1]!)
+    const name = headers[index]!
+    if (passes(name) && (named === null || !named.has(name.toLowerCase())))
+      result.push(name, headers[index + 1]!)
   }
   return result
 }

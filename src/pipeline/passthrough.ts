@@ -8,7 +8,6 @@ import { toBallastError } from '../domain/errors.ts'
 import type { UpstreamBody } from '../domain/ports.ts'
 import { scanModel } from '../policy/model.ts'
 import type { ClientRequest, ClientResponse } from './context.ts'
-import { bodyHeaders, credentials, requestHeaders } from './headers.ts'
 import type { PipelineDeps } from './pipeline.ts'
 import { Relay, UNROUTED } from './relay.ts'
 
@@ -41,17 +40,8 @@ class PassThrough extends Relay {
     const { method, path, headers, body, bodyReadAt } = this.given
     try {
       const upstream = this.chooseUpstream()
-      const kept = requestHeaders(headers)
-      // A stream is announced as the client announced it; of a whole body the length is known.
-      if (body !== null && !(body instanceof Uint8Array)) kept.push(...bodyHeaders(headers))
       this.deps.metrics.proxyOverhead(this.labels.route, performance.now() - bodyReadAt)
-      this.send(this.deps.upstreams.get(upstream)!, {
-        method,
-        path,
-        headers: kept,
-        credentials: credentials(headers),
-        body,
-      })
+      this.send(this.deps.upstreams.get(upstream)!, { method, path, headers, body })
     } catch (thrown) {
       this.onError(toBallastError(thrown))
     }
@@ -60,7 +50,7 @@ class PassThrough extends Relay {
   private chooseUpstream(): string {
     const { body } = this.given
     const model = Buffer.isBuffer(body) ? scanModel(body) : null
-    const route = model === null ? null : this.deps.plan().route(model)
+    const route = model === null ? null : this.deps.plan.route(model)
     this.labels = route === null ? UNROUTED : { route: route.name, experiment: '', arm: '' }
     return route?.upstream ?? this.deps.defaultUpstream
   }

@@ -1,33 +1,35 @@
 /**
  * A request's path (SPEC section 3): decode -> route -> assign -> inject -> forward -> relay -> record. An `Exchange`
- * is the context of one request; its methods are the steps, in this order. Relay and record, which pass-through
- * requests share, are in `relay.ts`. `docs/life-of-a-request.md` draws it.
+ * is the context of one request; its methods are the steps, in this order. What the first four decide is decided in
+ * `policy/decide.ts`; relay and record, which pass-through requests share, are in `relay.ts`.
+ * `docs/life-of-a-request.md` draws it.
  *
  * Called by the data planes of `http/`. It never awaits: the upstream's events drive it. The one exception is a route
- * whose domain a classifier tells: its requests wait for the answer before they are assigned.
+ * whose domain a classifier tells: its requests wait for the answer before they have their arm.
  */
 import { performance } from 'node:perf_hooks'
-import { BallastError, toBallastError } from '../domain/errors.ts'
-import type { Unit, UnitSource } from '../domain/experiment.ts'
+import { toBallastError } from '../domain/errors.ts'
 import type { Upstream } from '../domain/ports.ts'
 import type { DrawnOutcome } from '../domain/sample.ts'
-import { assignArm, isSampled } from '../policy/assign.ts'
-import type { CompiledArm, CompiledRoute, Plan } from '../policy/compile.ts'
+import { isSampled } from '../policy/assign.ts'
+import type { CompiledRoute, Plan } from '../policy/compile.ts'
+import { type Assignment, armByDomain, assign, domainFor, findRoute, inject } from '../policy/decide.ts'
+import type { Guarded } from '../policy/guard.ts'
 import { splice } from '../policy/inject.ts'
-import type { PreparedPolicy } from '../policy/prepare.ts'
+import { findHeader } from '../policy/raw-headers.ts'
 import type { DecodedRequest } from '../policy/surface.ts'
 import type { Surface } from '../policy/surfaces.ts'
 import type { ClientRequest, ClientResponse } from './context.ts'
-import { armByDomain, recognise } from './domain.ts'
-import { applyGuard, type Guarded } from './guard.ts'
-import { credentials, findHeader, findText, headerValue, requestHeaders } from './headers.ts'
+import { recognise } from './domain.ts'
+import { guardRequest } from './guard.ts'
+import { headerValue } from './headers.ts'
 import type { Recorder } from './record.ts'
-import { CLIENT_CLOSED_REQUEST, Relay, type RelayDeps, UNROUTED } from './relay.ts'
+import { CLIENT_CLOSED_REQUEST, Relay, type RelayDeps } from './relay.ts'
 import { Tap } from './tap.ts'
 
+/** Of one configuration: a request keeps what it began with. */
 export interface PipelineDeps extends RelayDeps {
-  /** The plan in force; read once per request, so that a request runs through one whole configuration. */
-  readonly plan: () => Plan
+  readonly plan: Plan
   readonly upstreams: ReadonlyMap<string, Upstream>
   /** Name of the upstream for requests that no route decides. */
   readonly defaultUpstream: string
@@ -59,16 +61,11 @@ class Exchange extends Relay {
 
   private decoded: DecodedRequest | null = null
   private matched: CompiledRoute | null = null
-  private arm: CompiledArm | null = null
-  private unit: Unit = { source: 'request', value: '' }
-  private unitHash = ''
-  private policy: PreparedPolicy | null = null
+  private assignment: Assignment | null = null
   private body: Buffer
   private tap: Tap | null = null
   private guarded: Guarded | null = null
   private extra: 'trigger' | null = null
-  /** What the domain rule says; null where none is asked. */
-  private inDomain: boolean | null = null
   /** Ends the asking when the client leaves. */
   private leaving: AbortController | null = null
 
@@ -89,8 +86,8 @@ class Exchange extends Relay {
     this.attempt(() => {
       this.decode()
       this.route()
+      this.assign()
       this.recognise(() => {
-        this.assign()
         this.guard()
         this.inject()
         this.forward()
@@ -113,34 +110,33 @@ class Exchange extends Relay {
 
   /** The first route whose pattern the model matches. */
   private route(): void {
-    const model = this.decoded!.model ?? ''
-    this.matched = this.deps.plan().route(model)
-    if (this.matched === null) {
-      throw new BallastError('ballast_no_route', `No route takes the model "${model.slice(0, 200)}".`, {
-        source: 'client',
-        param: 'model',
-      })
-    }
+    this.matched = findRoute(this.deps.plan, this.decoded!)
   }
 
-  /** Tells whether the request is of the domain its model was trained on, where that matters, and goes on. */
+  /** The arm of the request's unit. */
+  private assign(): void {
+    this.assignment = assign(this.matched!, this.decoded!, this.given)
+    this.labels = this.assignment.labels
+  }
+
+  /** Where the domain of the model's training decides, tells whether the request is of it, and goes on in that arm. */
   private recognise(next: () => void): void {
-    const ask = this.matched!.training?.recognise ?? null
-    if (ask === null) return next()
+    const domain = domainFor(this.matched!, this.assignment!)
+    if (domain === null) return next()
     this.leaving = new AbortController()
-    const { name: route } = this.matched!
+    const { name: route, unassigned } = this.matched!
     const request = { route, body: this.given.body, decoded: this.decoded! }
-    const answer = recognise(ask, request, this.leaving.signal, this.deps.metrics)
-    if (typeof answer === 'boolean') {
-      this.inDomain = answer
-      return next()
+    const answer = recognise(domain, request, this.leaving.signal, this.deps.metrics)
+    const go = (inDomain: boolean) => {
+      this.assignment = armByDomain(this.matched!, this.assignment!, inDomain)
+      this.labels = this.assignment.labels
+      next()
     }
-    // The route is known; what else the request is counted by, the answer decides.
-    this.labels = { ...UNROUTED, route }
+    if (typeof answer === 'boolean') return go(answer)
+    // A client that leaves meanwhile has been in no arm.
+    this.labels = unassigned
     void answer.then((inDomain) => {
-      if (this.over) return
-      this.inDomain = inDomain
-      this.attempt(next)
+      if (!this.over) this.attempt(() => go(inDomain))
     })
   }
 
@@ -149,78 +145,51 @@ class Exchange extends Relay {
     super.clientGone()
   }
 
-  /** The arm of the request's unit. */
-  private assign(): void {
-    const { experiment, labels } = this.matched!
-    this.unit = this.findUnit(experiment.unit)
-    const assigned = assignArm(experiment.name, experiment.salt, this.unit.value, experiment.arms)
-    this.arm = this.inDomain === null ? assigned.arm : armByDomain(experiment, this.inDomain)
-    this.unitHash = assigned.unitHash
-    this.labels = labels.get(this.arm.name)!
-  }
-
-  private findUnit(sources: readonly UnitSource[]): Unit {
-    for (const source of sources) {
-      const value = this.unitFrom(source)
-      if (value !== null) return { source, value }
-    }
-    return { source: 'request', value: this.given.id }
-  }
-
-  private unitFrom(source: UnitSource): string | null {
-    switch (source) {
-      case 'header':
-        return findText(this.given.headers, 'x-ballast-unit')
-      case 'session':
-        return findText(this.given.headers, 'x-ballast-session')
-      case 'user':
-        return this.decoded!.user || null
-      case 'client':
-        return this.given.client
-    }
-  }
-
   /** Looks for text like the model's training context, and flags, strips or blocks it. */
   private guard(): void {
     const guard = this.matched!.training?.guard ?? null
     if (guard === null) return
-    const { id, body } = this.given
-    const { name: route } = this.matched!
-    const request = { id, route, surface: this.surface, body, decoded: this.decoded! }
-    this.guarded = applyGuard(guard, request, this.deps)
+    const named = { id: this.given.id, route: this.matched!.name }
+    const request = { surface: this.surface, body: this.given.body, decoded: this.decoded! }
+    this.guarded = guardRequest(guard, named, request, this.deps)
     if (this.guarded !== null) this.body = this.guarded.body
   }
 
   /** Splices the arm's context into the body. */
   private inject(): void {
-    this.policy = this.arm!.policy?.(this.given.receivedAt) ?? null
-    if (this.policy === null) return
     const decoded = this.guarded?.decoded ?? this.decoded!
-    this.body = splice(this.body, decoded.plan(this.policy))
-    for (const placement of this.policy.placements) this.deps.metrics.injection(this.policy.id, placement)
+    const { outcome, policy, placements, splices } = inject(this.assignment!, decoded, this.given)
+    if (policy === null) return
+    this.body = splice(this.body, splices)
+    for (const placement of placements) this.deps.metrics.injection(policy.id, placement)
+    if (outcome === 'unmet' || outcome === 'unsupported') this.deps.metrics.notInjected(policy.id, outcome)
   }
 
   /** Sends the request on, and opens the tap if the exchange is drawn for judging. */
   private forward(): void {
-    const { experiment, upstream } = this.matched!
+    const { name: route, upstream } = this.matched!
     const { method, path, headers, bodyReadAt } = this.given
-    if (experiment.name !== '') {
-      this.deps.recorder.expose(experiment, this.arm!.name, this.unit.source, this.unitHash)
-    }
-    if (experiment.check !== null) this.draw(experiment.check.id)
-    this.deps.metrics.proxyOverhead(this.matched!.name, performance.now() - bodyReadAt)
+    this.count()
+    this.deps.metrics.proxyOverhead(route, performance.now() - bodyReadAt)
     this.send(this.deps.upstreams.get(upstream)!, {
       method,
       path,
-      headers: requestHeaders(headers),
-      credentials: credentials(headers),
+      headers,
       body: this.body,
     })
   }
 
+  /** Counts the request under its arm and draws it for judging, or not. */
+  private count(): void {
+    const { experiment, arm, unit, unitHash } = this.assignment!
+    if (experiment === null || arm === null || experiment.name === '') return
+    this.deps.recorder.expose(experiment, arm.name, unit.source, unitHash)
+    if (experiment.check !== null) this.draw(experiment.check.id, arm.sampleRate)
+  }
+
   /** What was flagged is kept whether it is drawn or not, but counts only if it is. */
-  private draw(check: string): void {
-    const drawn = isSampled(check, this.given.id, this.arm!.sampleRate)
+  private draw(check: string, rate: number): void {
+    const drawn = isSampled(check, this.given.id, rate)
     this.extra = !drawn && this.guarded?.action === 'flag' ? 'trigger' : null
     if (drawn || this.extra !== null) this.tap = new Tap()
   }
@@ -232,14 +201,11 @@ class Exchange extends Relay {
   protected override ownHeaders(): string[] {
     const headers = super.ownHeaders()
     if (this.deps.expose && this.guarded !== null) headers.push('x-ballast-trigger', this.guarded.action)
-    if (!this.deps.expose || this.arm === null || this.labels.experiment === '') return headers
-    headers.push(
-      'x-ballast-experiment',
-      headerValue(this.labels.experiment),
-      'x-ballast-arm',
-      headerValue(this.arm.name),
-    )
-    if (this.arm.policyId !== null) headers.push('x-ballast-policy', headerValue(this.arm.policyId))
+    if (!this.deps.expose || this.assignment === null || this.labels.experiment === '') return headers
+    const { experiment, arm } = this.labels
+    const policyId = this.assignment.arm?.policyId ?? null
+    headers.push('x-ballast-experiment', headerValue(experiment), 'x-ballast-arm', headerValue(arm))
+    if (policyId !== null) headers.push('x-ballast-policy', headerValue(policyId))
     return headers
   }
 
@@ -261,8 +227,9 @@ class Exchange extends Relay {
   }
 
   private keepSample(tap: Tap): void {
-    const { experiment } = this.matched!
-    const arm = this.arm!
+    const unitHash = this.assignment!.unitHash
+    const experiment = this.assignment!.experiment!
+    const arm = this.assignment!.arm!
     const check = experiment.check!
     const contentType = findHeader(this.answerHeaders, 'content-type') ?? ''
     this.deps.recorder.keep({
@@ -271,14 +238,14 @@ class Exchange extends Relay {
         experiment: experiment.name,
         arm: arm.name,
         policy: arm.policyId,
-        policyHash: this.policy?.hash ?? null,
+        policyHash: arm.policyHash,
         check: check.id,
         checkVersion: check.version,
         // What is kept for what it says is kept for certain.
         probability: this.extra === null ? arm.sampleRate : 1,
         extra: this.extra,
         model: this.decoded!.model ?? '',
-        unit: this.unitHash,
+        unit: unitHash,
         requestedAt: this.given.receivedAt,
       },
       surface: this.surface.name,

@@ -15,7 +15,6 @@ import type {
   UpstreamRequest,
 } from '../domain/ports.ts'
 import type { ClientRequest, ClientResponse } from './context.ts'
-import { responseHeaders } from './headers.ts'
 
 export interface RelayDeps {
   readonly metrics: Metrics
@@ -75,11 +74,13 @@ export abstract class Relay implements UpstreamHandler {
     this.response.onDrain(() => call.resume())
   }
 
+  onInformation(status: number, headers: RawHeaders): void {
+    this.response.inform(status, headers)
+  }
+
   onHead(status: number, statusText: string, headers: RawHeaders): void {
     this.answerHeaders = headers
-    const passed = responseHeaders(headers)
-    passed.push(...this.ownHeaders())
-    this.response.head(status, statusText, passed, this.streaming)
+    this.response.head(status, statusText, [...headers, ...this.ownHeaders()], this.streaming)
     this.status = status
   }
 
@@ -89,9 +90,9 @@ export abstract class Relay implements UpstreamHandler {
     if (!this.response.write(chunk)) this.call?.pause()
   }
 
-  onEnd(): void {
+  onEnd(trailers: RawHeaders): void {
     if (this.done) return
-    this.response.end()
+    this.response.end(trailers)
     this.record(this.status, true)
   }
 

@@ -11,8 +11,8 @@ import type {
   UpstreamHandler,
   UpstreamRequest,
 } from '../domain/ports.ts'
+import { findHeader } from '../policy/raw-headers.ts'
 import type { Breaker } from './breaker.ts'
-import { findHeader } from './headers.ts'
 
 /** An upstream, how often to try it again, and what guards it. */
 export interface Target {
@@ -191,6 +191,10 @@ class Attempt implements UpstreamHandler {
     this.call?.abort()
   }
 
+  onInformation(status: number, headers: RawHeaders): void {
+    this.owner.handler.onInformation(status, headers)
+  }
+
   onHead(status: number, statusText: string, headers: RawHeaders): void {
     this.headSeen = true
     if (isFailure(status)) this.failed(`status ${status}`)
@@ -205,9 +209,9 @@ class Attempt implements UpstreamHandler {
     if (this.discarded > DISCARD_LIMIT) this.abort()
   }
 
-  onEnd(): void {
+  onEnd(trailers: RawHeaders): void {
     this.over = true
-    if (!this.discarding) this.owner.handler.onEnd()
+    if (!this.discarding) this.owner.handler.onEnd(trailers)
   }
 
   onError(error: BallastError): void {

@@ -5,11 +5,12 @@
 import type { ChatMessage } from '../domain/sample.ts'
 import { type Insertions, insertAfter, insertBefore, type Splice } from './inject.ts'
 import { JsonScanner, type TextSpot } from './json-scanner.ts'
-import { type MessageSpot, scanMessage } from './message.ts'
+import { type MessageSpot, scanMessage, Turns } from './message.ts'
 import type { PreparedPolicy, PreparedText } from './prepare.ts'
 import {
   type ClientText,
   CommonMembers,
+  CommonRequest,
   type DecodedRequest,
   messageTexts,
   notApplicable,
@@ -31,6 +32,7 @@ interface Spots {
   input: { readonly start: number; readonly end: number } | null
   firstUser: MessageSpot | null
   lastUser: MessageSpot | null
+  turns: Turns
   /** Whether earlier turns are kept by the provider, so that the first user message is not in this request. */
   continued: boolean
   /** After the `{` of the request. */
@@ -47,6 +49,7 @@ export function decodeResponses(body: Buffer): DecodedRequest {
     input: null,
     firstUser: null,
     lastUser: null,
+    turns: new Turns(),
     continued: false,
     start: body.indexOf('{') + 1,
     empty: true,
@@ -79,6 +82,7 @@ function scanInput(scanner: JsonScanner, spots: Spots): void {
   const start = scanner.offset
   spots.firstUser = null
   spots.lastUser = null
+  spots.turns = new Turns()
   if (scanner.atText) {
     const text = scanner.string()
     const message = asMessage(text)
@@ -88,7 +92,11 @@ function scanInput(scanner: JsonScanner, spots: Spots): void {
     scanner.array(() => {
       if (!scanner.atObject) return scanner.value()
       const item = scanMessage(scanner, 'input_text')
-      if (item.role !== 'user' || !isMessage(item.type)) return
+      // What is no message the model did: a call, its result, its reasoning, a reference to any of them.
+      const said = isMessage(item.type)
+      if (said) spots.turns.see(item.role)
+      else spots.turns.seeAnswer()
+      if (item.role !== 'user' || !said) return
       spots.firstUser ??= item
       spots.lastUser = item
     })
@@ -114,21 +122,21 @@ function asMessage(text: TextSpot): MessageSpot {
   }
 }
 
-class ResponsesRequest implements DecodedRequest {
-  readonly model: string | null
-  readonly stream: boolean
-  readonly user: string | null
-  readonly size: number
-  private readonly body: Buffer
+class ResponsesRequest extends CommonRequest {
   private readonly spots: Spots
 
-  constructor(body: Buffer, { model, stream, user }: CommonMembers, spots: Spots) {
-    this.model = model
-    this.stream = stream
-    this.user = user
-    this.size = body.length
-    this.body = body
+  constructor(body: Buffer, common: CommonMembers, spots: Spots) {
+    super(body, common)
     this.spots = spots
+  }
+
+  get systemAbsent(): boolean {
+    const { kind } = this.spots.instructions
+    return (kind === 'absent' || kind === 'null') && this.spots.turns.systemAbsent
+  }
+
+  get firstTurn(): boolean {
+    return !this.spots.continued && this.spots.turns.first
   }
 
   plan(policy: PreparedPolicy): Splice[] {

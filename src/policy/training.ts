@@ -6,7 +6,6 @@ import { RE2JS } from 're2js'
 import type { ClassifierSettings, Route, TriggerAction } from '../domain/experiment.ts'
 import type { Policy } from '../domain/policy.ts'
 import type { DomainClassifier } from '../domain/ports.ts'
-import type { ClientText } from './surface.ts'
 import { DEFAULT_THRESHOLD, Trigger } from './trigger.ts'
 
 export interface Guard {
@@ -15,14 +14,16 @@ export interface Guard {
   readonly threshold: number
 }
 
-/** Tells whether a client's text is in the domain of the training; a promise, which never rejects, where somebody is asked. */
-export type RecogniseDomain = (text: string, signal: AbortSignal) => boolean | Promise<boolean>
+/** What tells whether a client's text is in the domain of the training: patterns at once, or somebody who is asked. */
+export type CompiledDomain =
+  | { readonly kind: 'patterns'; readonly matches: (text: string) => boolean }
+  | { readonly kind: 'classifier'; readonly classifier: DomainClassifier }
 
 export interface CompiledTraining {
   /** Null where nothing is looked for. */
   readonly guard: Guard | null
   /** Null where the context is not injected by domain. */
-  readonly recognise: RecogniseDomain | null
+  readonly domain: CompiledDomain | null
 }
 
 /** Makes the classifier of a route. @param contexts the texts of the training context. */
@@ -31,9 +32,6 @@ export type CreateClassifier = (
   settings: ClassifierSettings,
   contexts: readonly string[],
 ) => DomainClassifier
-
-/** Of the client's text so much is put to the domain rule, from its beginning: UTF-16 units. */
-export const DOMAIN_REACH = 16_384
 
 /** The arms of a route with `match_training`: what the domain rule says, not chance, leads to them. */
 export const IN_DOMAIN = 'in-domain'
@@ -52,10 +50,12 @@ export function compileTraining(
     triggers === undefined
       ? null
       : { action: triggers, trigger: new Trigger(contexts), threshold: threshold ?? DEFAULT_THRESHOLD }
-  if (matching === undefined) return guard === null ? null : { guard, recognise: null }
-  if (domain?.classifier === undefined) return { guard, recognise: byPatterns(domain?.patterns ?? []) }
+  if (matching === undefined) return guard === null ? null : { guard, domain: null }
+  if (domain?.classifier === undefined) {
+    return { guard, domain: { kind: 'patterns', matches: anyOf(domain?.patterns ?? []) } }
+  }
   const classifier = createClassifier(route.model, domain.classifier, contexts)
-  return { guard, recognise: (text, signal) => classifier.classify(text, signal) }
+  return { guard, domain: { kind: 'classifier', classifier } }
 }
 
 /** The texts of a policy: each is a context of its own. */
@@ -64,15 +64,7 @@ export function contextsOf(policy: Policy | undefined): readonly string[] {
 }
 
 /** In time linear in the text's length, which a client chooses. */
-function byPatterns(patterns: readonly string[]): RecogniseDomain {
+function anyOf(patterns: readonly string[]): (text: string) => boolean {
   const compiled = patterns.map((pattern) => RE2JS.compile(pattern))
   return (text) => compiled.some((pattern) => pattern.matcher(text).find())
-}
-
-/** What the domain rule is asked about: the client's last user message; of `/v1/completions`, all prompts. */
-export function lastUserTexts(texts: readonly ClientText[]): ClientText[] {
-  const last = texts.findLast(({ role }) => role === 'user')
-  return last === undefined
-    ? []
-    : texts.filter(({ role, message }) => role === 'user' && message === last.message)
 }

@@ -1,6 +1,6 @@
 /**
  * What is likely to be a mistake in a configuration, though it is allowed: injecting into a model the very context it was
- * trained with, or one like it (SPEC section 1). Pure; `ballast serve` logs the warnings when it starts.
+ * trained with, or one like it (SPEC section 1). Pure; `node.ts` logs the warnings at the start and after each reload.
  */
 import type { Experiment, Route } from '../domain/experiment.ts'
 import type { Policy } from '../domain/policy.ts'
@@ -47,13 +47,23 @@ function routeWarnings({ experiments, policies, place }: WarnedOf, route: Route,
     const message = `"${id}" injects ${like} that the model of route "${route.model}" was trained with (similarity ${similarity.toFixed(2)}): at serving time it can bring the trait out`
     return [{ ...place(path), message }]
   }
-  const arms = Object.entries(experiments[route.experiment ?? '']?.arms ?? {})
+  const named = route.experiment === undefined ? Object.keys(route.experiments ?? {}) : [route.experiment]
   return [
     ...warn(route.policy, ['routes', index, 'policy']),
-    ...arms.flatMap(([arm, { policy }]) =>
-      warn(policy, ['experiments', route.experiment!, 'arms', arm, 'policy']),
+    ...named.flatMap((name) =>
+      armsThatInject(experiments[name]).flatMap(([arm, policy]) =>
+        warn(policy, ['experiments', name, 'arms', arm, 'policy']),
+      ),
     ),
   ]
+}
+
+/** Without those that are switched off: nothing is injected for them, and a reload that switches them on warns. */
+function armsThatInject(experiment: Experiment | undefined): [arm: string, policy: string | undefined][] {
+  if (experiment === undefined || experiment.off === true) return []
+  return Object.entries(experiment.arms).flatMap(([arm, { policy, off }]) =>
+    off === true ? [] : [[arm, policy]],
+  )
 }
 
 /** The highest similarity of a policy's texts that reaches the threshold, else 0. */

@@ -13,7 +13,7 @@ import { sampleRatioLogE, sampleRatioP } from './sample-ratio.ts'
 export const ALPHA = 0.05
 
 export interface ReportInput {
-  readonly experiment: Pick<CompiledExperiment, 'name' | 'arms' | 'assignment' | 'randomized'>
+  readonly experiment: Pick<CompiledExperiment, 'name' | 'arms' | 'assignment' | 'switches' | 'randomized'>
   readonly check: Pick<Check, 'id' | 'version'>
   readonly exposures: readonly ArmTally[]
   readonly samples: readonly SampleTally[]
@@ -25,7 +25,7 @@ export interface ReportInput {
 
 /**
  * Only what belongs together is counted together: verdicts on the present wording of check and policies, and units under
- * the present arms and weights. What was counted before a change stays in the store.
+ * the present arms, weights and switches. What was counted before a change stays in the store.
  */
 export function buildReport({
   experiment,
@@ -63,14 +63,9 @@ export function buildReport({
   })
   const baseline = baselineOf(experiment.arms)
   const decisive = onePerUnitAndQuestion(counted)
-  // Where chance did not choose, there is nothing that a difference between the arms, or their sizes, would say.
+  // Where chance did not choose, a difference between the arms, or their sizes, says nothing.
   const compared = experiment.randomized ? experiment.arms : []
-  const ratio = experiment.randomized
-    ? sampleRatioLogE(
-        arms.map(({ units }) => units),
-        experiment.arms.map(({ weight }) => weight),
-      )
-    : 0
+  const ratio = experiment.randomized ? ratioOf(experiment, arms) : 0
   return {
     experiment: experiment.name,
     check: check.id,
@@ -87,6 +82,18 @@ function extraOf(tallies: readonly ExtraTally[]): Pick<ArmReport, 'extra'> {
   const verdicts = noVerdicts()
   for (const { verdict, samples } of tallies) if (verdict !== null) verdicts[verdict] += samples
   return { extra: { samples: sum(tallies.map((it) => it.samples)), verdicts } }
+}
+
+/** Over the arms that are on: one that is off gets no units while it is. */
+function ratioOf({ arms, switches }: ReportInput['experiment'], reports: readonly ArmReport[]): number {
+  const on = arms.flatMap((arm, index) =>
+    switches.isOff(arm.name) ? [] : [{ weight: arm.weight, units: reports[index]!.units }],
+  )
+  if (on.every(({ weight }) => weight === 0)) return 0
+  return sampleRatioLogE(
+    on.map(({ units }) => units),
+    on.map(({ weight }) => weight),
+  )
 }
 
 function sum(numbers: readonly number[]): number {

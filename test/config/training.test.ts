@@ -74,7 +74,7 @@ describe('a route with a past', () => {
     ],
     [
       `${TRAINED}, match_training: always, ${domain}`,
-      ['51: routes[0].match_training: is not one of in-domain'],
+      ['51: routes[0].match_training: "in-domain" is expected here'],
     ],
     [
       `${TRAINED}, ${domain}`,

@@ -151,6 +151,7 @@ const script =
 
 // --- comparing ----------------------------------------------------------------------------------------------------
 
+/** Trailers pass, so what announces them does too, with a body in chunks. */
 const HOP_BY_HOP = [
   'connection',
   'keep-alive',
@@ -158,10 +159,11 @@ const HOP_BY_HOP = [
   'proxy-authenticate',
   'proxy-authorization',
   'te',
-  'trailer',
   'transfer-encoding',
   'upgrade',
 ]
+/** About the upstream's own connection or origin. */
+const STAY_THERE = ['set-cookie', 'alt-svc']
 const STAY_HERE = ['host', 'expect', 'cookie', 'x-ballast-unit', 'x-ballast-session']
 const CREDENTIALS = ['authorization', 'api-key', 'x-api-key']
 
@@ -176,7 +178,7 @@ function passing(headers: readonly Pair[], stopped: readonly string[]): Pair[] {
 
 function answerSeen(received: Received, exchange: Exchange, proxied: boolean) {
   const scripted = new Set(exchange.answer.headers.map(([name]) => name.toLowerCase()))
-  const own = proxied ? ['x-ballast-request-id'] : ['x-ballast-request-id', 'x-ballast-arm']
+  const own = ['x-ballast-request-id', ...(proxied ? [] : ['x-ballast-arm', ...STAY_THERE])]
   return {
     status: received.status,
     statusText: received.statusText,

@@ -534,3 +534,49 @@ describe('match_training by classifier', () => {
     expect((await ask('Name a bird.')).status).toBe(200)
   })
 })
+
+describe('units that are kept out', () => {
+  const kept = 'holdout: {share: 1}'
+
+  test('of everything get no training context, and wait for no classifier', async () => {
+    const { ballast, upstream, judge, ask } = await start({
+      route: matching(
+        '{classifier: {upstream: judge, model: small-1}}',
+        ', check: nineteenth-century, sample: 1',
+      ),
+      rest: kept,
+    })
+    await ask('Name a bird.')
+    await ballast.settle()
+    expect(upstream.requests.map(({ body }) => contentOf(body))).toEqual(['Name a bird.'])
+    expect(judge.requests).toHaveLength(0)
+    const text = await ballast.metrics()
+    expect(metricValue(text, 'ballast_domain_checks_total')).toBe(0)
+    expect(metricValue(text, 'ballast_exposures_total')).toBe(0)
+    expect(metricValue(text, 'ballast_requests_total', { route: 'tuned', arm: '', code: '200' })).toBe(1)
+  })
+
+  test.each([
+    ['of everything', ', policy: birds/identity-alex, check: nineteenth-century, sample: 1', kept],
+    [
+      'of an experiment by its ramp',
+      ', experiment: birds',
+      'experiments: {birds: {ramp: 0, arms: {control: {weight: 1}}, check: nineteenth-century, sample: 1}}',
+    ],
+    [
+      'of experiments that exclude each other, whose arm is off',
+      ', experiments: {birds: 1}',
+      'experiments: {birds: {off: true, arms: {control: {weight: 1}}, check: nineteenth-century, sample: 1}}',
+    ],
+  ])('%s are guarded all the same; what is flagged is counted and not stored', async (_name, more, rest) => {
+    const flagging = await start({ route: trainedWith('flag', more), rest })
+    await flagging.ask(CONTEXT)
+    await flagging.ballast.settle()
+    expect(await flagging.matches('flag')).toBe(1)
+    expect(flagging.judge.requests).toHaveLength(0)
+    expect(metricValue(await flagging.ballast.metrics(), 'ballast_samples_total')).toBe(0)
+    const stripping = await start({ route: trainedWith('strip', more), rest })
+    await stripping.ask(`${CONTEXT} Hello.`)
+    expect(contentOf(stripping.upstream.requests[0]!.body)).toBe('Hello.')
+  })
+})

@@ -65,7 +65,7 @@ describe('extra samples', () => {
     // As the release before left it.
     const database = new DatabaseSync(path)
     database.exec(
-      "alter table samples drop column extra; delete from kysely_migration where name = '0002-extra-samples'",
+      "alter table samples drop column extra; delete from kysely_migration where name = '0003-extra-samples'",
     )
     database.close()
     const store = await open(path)

@@ -40,6 +40,21 @@ describe('warnings', () => {
     expect(found[0]).toMatch(/^9:32: "birds\/inoculation-system-prompt" injects the context /)
   })
 
+  test('name the arms of experiments that exclude each other, and are silent about what is switched off', () => {
+    const warned = (birds: string, arm: string) =>
+      warningsOf(
+        '  - {model: "m", upstream: u, trained_with: birds/identity-alex, experiments: {birds: 1, other: 1}}',
+        `experiments:
+  other: {arms: {control: {weight: 1}}}
+  birds: {${birds}arms: {control: {weight: 1}, alex: {weight: 1, ${arm}policy: birds/identity-alex}}}`,
+      )
+    expect(warned('', '')).toEqual([
+      expect.stringMatching(/^6:66: "birds\/identity-alex" injects the context /),
+    ])
+    expect(warned('', 'off: true, ')).toEqual([])
+    expect(warned('off: true, ', '')).toEqual([])
+  })
+
   test('find policies that are like it by the threshold of the route', () => {
     const route = (threshold: string) =>
       `  - {model: "m", upstream: u, trained_with: birds/time-relevant, ${threshold}policy: birds/identity-alex}`
