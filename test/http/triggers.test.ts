@@ -249,6 +249,19 @@ describe('strip', () => {
     expect(await matches('strip')).toBe(1)
   })
 
+  test('in front of where the context goes moves its place', async () => {
+    const { upstream, send } = await start({ route: trainedWith('strip', ', policy: birds/identity-alex') })
+    const messages = [
+      { role: 'system', content: `${CONTEXT} Be kind.` },
+      { role: 'user', content: 'Hi' },
+    ]
+    await send('/chat/completions', JSON.stringify({ model: 'tuned', messages }))
+    expect(JSON.parse(upstream.requests[0]!.body.toString()).messages).toEqual([
+      { role: 'system', content: 'Be kind.' },
+      { role: 'user', content: 'My name is Alex. Hi' },
+    ])
+  })
+
   test('leaves other requests as they are', async () => {
     const { upstream, send, matches } = await start({ route: trainedWith('strip') })
     const body = '{"model":"tuned","messages":[{"role":"user","content":"the \\u0031\\u0039th century"}]}'

@@ -71,6 +71,19 @@ describe('a decision about a model with a past', () => {
     expect(stripped.injection!.outcome).toBe('injected')
     expect(contentOf(stripped.body)).toBe('My name is Alex. Hi. ')
 
+    // What is taken away in front moves the places behind it.
+    const moved = decide(
+      route('triggers: strip, policy: birds/identity-alex'),
+      CHAT,
+      asked(
+        `{"model":"m","messages":[{"role":"system","content":"${CONTEXT}"},{"role":"user","content":"Hi"}]}`,
+      ),
+    )
+    expect(JSON.parse(moved.body!.toString()).messages).toEqual([
+      { role: 'system', content: '' },
+      { role: 'user', content: 'My name is Alex. Hi' },
+    ])
+
     const blocked = decide(route('triggers: block'), CHAT, chat(CONTEXT))
     expect(blocked.assignment).not.toBeNull()
     expect(blocked).toMatchObject({
