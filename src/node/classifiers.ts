@@ -9,6 +9,9 @@ import type { DomainClassifier, Log, Metrics } from '../domain/ports.ts'
 import { type DomainClassifierOptions, ModelDomainClassifier } from '../pipeline/domain-classifier.ts'
 import type { CreateClassifier } from '../policy/training.ts'
 
+/** Yes or no takes no more. */
+const MAX_TOKENS = 16
+
 export interface ClassifiersDeps {
   readonly metrics: Metrics
   readonly log: Log
@@ -46,7 +49,8 @@ export class Classifiers {
 
   private make({ options, baseUrl, apiKey }: Settings): DomainClassifier {
     const { timeout } = options
-    const asked = createOpenAIJudge({ baseUrl, apiKey, timeout, name: 'classifier' })
+    const reply = { maxTokens: MAX_TOKENS, logprobs: false }
+    const asked = createOpenAIJudge({ baseUrl, apiKey, timeout, ...reply, name: 'classifier' })
     return new ModelDomainClassifier(options, { asked, ...this.deps })
   }
 }
