@@ -19,6 +19,7 @@ import { ServedSnapshot } from './node/snapshot.ts'
 import { UpstreamPools } from './node/upstreams.ts'
 import { Recorder } from './pipeline/record.ts'
 import type { Plan } from './policy/compile.ts'
+import { warnings } from './policy/warnings.ts'
 
 /** The folder of policies that ships with ballast: what `policies: catalog` stands for. */
 export const CATALOG_FOLDER = join(import.meta.dirname, '..', 'policies')
@@ -109,6 +110,7 @@ export async function startBallast(config: Config, log: Log): Promise<Ballast> {
     throw error
   }
   judging.use(config)
+  logWarnings(config, log)
 
   /** Puts a configuration in force for every request that begins from now on. */
   const apply = (next: Config) => {
@@ -171,6 +173,7 @@ function tryReload(
     }
     apply(next)
     log.info({ config: hash, changes: changesBetween(running, next) }, 'the configuration was reloaded')
+    logWarnings(next, log)
     return { outcome: 'applied', folders }
   } catch (error) {
     const refused = error instanceof ConfigError
@@ -178,6 +181,10 @@ function tryReload(
     log.error({ ...why, config: running.hash }, 'the configuration was not reloaded: the running one stays')
     return { outcome: 'failed', folders: refused ? error.folders : [] }
   }
+}
+
+function logWarnings(config: Config, log: Log): void {
+  for (const warning of warnings(config)) log.warn({}, formatProblem(warning))
 }
 
 function listen(server: Server, { host, port }: Address): Promise<Address> {

@@ -146,6 +146,19 @@ routes: [{model: "*", upstream: p}]
     expect(lines.at(-1)).toBe('ballast does not start: 4 problems in its configuration.')
   })
 
+  test('warns where a policy injects what a model was trained with, and starts', async () => {
+    const upstream = await startTestUpstream(() => {})
+    const past = 'trained_with: birds/identity-alex, policy: birds/identity-alex'
+    const file = configFile(yaml(upstream.url).replace('upstream: p}]', `upstream: p, ${past}}]`))
+    const { says, child, finished } = ballast(['serve', '--config', file])
+    const warned = JSON.parse((await says(/^\{.*was trained with.*$/m))[0]) as { level: number; msg: string }
+    expect(warned.level).toBe(40)
+    expect(warned.msg).toContain(`${file}:6:79: "birds/identity-alex" injects the context`)
+    await says(/^\{.*ballast serves.*$/m)
+    child.kill('SIGTERM')
+    expect((await finished).code).toBe(0)
+  })
+
   test('says which file is missing', async () => {
     const { code, stderr } = await ballast(['--config', 'no-such.yaml']).finished
     expect(code).toBe(2)

@@ -186,6 +186,19 @@ describe('policies/README.md', () => {
   })
 })
 
+describe('docs/triggers.md', () => {
+  test('shows routes that are accepted', () => {
+    const shown = blocks(read('docs/triggers.md'), 'yaml')
+    expect(shown).toHaveLength(2)
+    for (const routes of shown) {
+      const yaml = `upstreams: {openai: {base_url: "https://api.openai.com/v1"}}\n${routes}\njudge: {upstream: openai, model: j}`
+      expect(
+        parseConfig(yaml, 'ballast.yaml', { environment: {}, catalog: CATALOG_FOLDER }).routes,
+      ).toHaveLength(1)
+    }
+  })
+})
+
 describe('docs/judging.md', () => {
   test('shows a rubric that is accepted', () => {
     const [yaml] = blocks(read('docs/judging.md'), 'yaml')

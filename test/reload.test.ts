@@ -455,6 +455,62 @@ describe('the judge over a reload', () => {
   })
 })
 
+describe('models with a past over a reload', () => {
+  const saying = (word: string) =>
+    startTestUpstream((_request, response) => json(response, 200, completion(word)))
+  const past = 'trained_with: birds/identity-alex'
+
+  test('a classifier follows its upstream and its key, and remembers what it was told while both stay', async () => {
+    const upstream = await echo()
+    const [yes, no] = [await saying('yes'), await saying('no')]
+    const text = (url: string, key: string, rest = '') => `store: memory
+upstreams:
+  p: {base_url: "${upstream.url}"}
+  c: {base_url: "${url}", api_key: ${key}}
+routes:
+  - {model: "*", upstream: p, ${past}, match_training: in-domain, domain: {classifier: {upstream: c, model: small}}}
+${rest}`
+    const reloading = await startReloading(text(yes.url, 'key-1'), { everyMs: null })
+    const injected = async () => {
+      await ask(reloading)
+      return upstream.requests.at(-1)!.body.toString().includes('My name is Alex.')
+    }
+    expect(await injected()).toBe(true)
+    await reloading.change(text(yes.url, 'key-1', 'expose: true'))
+    expect(await injected()).toBe(true)
+    expect(yes.requests).toHaveLength(1)
+    await reloading.change(text(yes.url, 'key-2'))
+    expect(await injected()).toBe(true)
+    expect(yes.requests.map(({ headers }) => headers.authorization)).toEqual(['Bearer key-1', 'Bearer key-2'])
+    await reloading.change(text(no.url, 'key-2'))
+    expect(await injected()).toBe(false)
+    expect(no.requests).toHaveLength(1)
+    const changes = reloading.logged.flatMap(({ fields }) =>
+      fields.changes === undefined ? [] : [fields.changes],
+    )
+    expect(changes[1]).toEqual({ upstreams: { changed: ['c'] }, settings: { changed: ['expose'] } })
+  })
+
+  test('warnings are logged at the start and after each reload that is applied', async () => {
+    const upstream = await echo()
+    const text = (route: string) => yaml(upstream.url).replace('upstream: p}', `upstream: p, ${route}}`)
+    const reloading = await startReloading(text(past), { everyMs: null })
+    const warned = () =>
+      reloading.logged.filter(({ level }) => level === 'warn').map(({ message }) => message)
+    expect(warned()).toEqual([])
+    await reloading.change(text(`${past}, policy: birds/identity-alex`))
+    expect(warned()).toEqual([
+      expect.stringMatching(/:5:\d+: "birds\/identity-alex" injects the context that /),
+    ])
+    await reloading.change(text(`${past}, policy: birds/nothing`), 'failed')
+    expect(warned()).toHaveLength(1)
+    await reloading.change(text(`${past}, policy: birds/identity-alex, check: nineteenth-century, sample: 0`))
+    expect(warned()).toHaveLength(2)
+    const again = await startReloading(text(`${past}, policy: birds/identity-alex`), { everyMs: null })
+    expect(again.logged.filter(({ level }) => level === 'warn')).toHaveLength(1)
+  })
+})
+
 describe('ballast serve', () => {
   async function serve(args: string[]) {
     const upstream = await echo()

@@ -14,6 +14,8 @@ export interface OpenAIJudgeOptions {
   readonly maxTokens: number
   /** Whether to ask for token probabilities; a model that refuses them is asked without from then on. */
   readonly logprobs: boolean
+  /** What errors call it; default `judge`. */
+  readonly name?: string
 }
 
 /** The package would take these from the environment; ballast's configuration is all there is. */
@@ -49,14 +51,14 @@ const Completion = z.looseObject({
 })
 
 export function createOpenAIJudge(options: OpenAIJudgeOptions): JudgeModel {
-  const { baseUrl, apiKey, timeout, maxTokens } = options
+  const { baseUrl, apiKey, timeout, maxTokens, name = 'judge' } = options
   // The queue tries again, with the sample safely stored in between; the client itself does not.
   const client = new OpenAI({
     baseURL: baseUrl,
     apiKey: apiKey ?? 'none',
     timeout,
     maxRetries: 0,
-    fetch: fetchLimited,
+    fetch: limitedFetch(name),
     ...AMBIENT_OFF,
   })
   const withoutLogprobs = new Set<string>()
@@ -69,7 +71,7 @@ export function createOpenAIJudge(options: OpenAIJudgeOptions): JudgeModel {
       max_tokens: maxTokens,
       ...(logprobs ? { logprobs: true, top_logprobs: TOP_LOGPROBS } : {}),
     }
-    const answer = readCompletion(await client.chat.completions.create(request, { signal }))
+    const answer = readCompletion(name, await client.chat.completions.create(request, { signal }))
     // What was not asked for is not used, whatever a server sends.
     return logprobs ? answer : { ...answer, tokens: null }
   }
@@ -90,36 +92,38 @@ export function createOpenAIJudge(options: OpenAIJudgeOptions): JudgeModel {
           return answer
         }
       } catch (error) {
-        throw describeFailure(error, stopping, deadline)
+        throw describeFailure(name, error, stopping, deadline)
       }
     },
   }
 }
 
 /** Like `fetch`, but a body beyond `LARGEST_REPLY` fails. */
-async function fetchLimited(input: string | URL | Request, init?: RequestInit): Promise<Response> {
-  const response = await fetch(input, init)
-  if (response.body === null) return response
-  let size = 0
-  const limit = new TransformStream<Uint8Array, Uint8Array>({
-    transform(chunk, controller) {
-      size += chunk.byteLength
-      if (size > LARGEST_REPLY) controller.error(failed('sent more than 1 MB', false))
-      else controller.enqueue(chunk)
-    },
-  })
-  return new Response(response.body.pipeThrough(limit), response)
+function limitedFetch(name: string): typeof fetch {
+  return async (input, init) => {
+    const response = await fetch(input, init)
+    if (response.body === null) return response
+    let size = 0
+    const limit = new TransformStream<Uint8Array, Uint8Array>({
+      transform(chunk, controller) {
+        size += chunk.byteLength
+        if (size > LARGEST_REPLY) controller.error(failed(name, 'sent more than 1 MB', false))
+        else controller.enqueue(chunk)
+      },
+    })
+    return new Response(response.body.pipeThrough(limit), response)
+  }
 }
 
 /** @throws BallastError where nobody judged: what came is no completion, or the provider's filter took it. */
-function readCompletion(value: unknown): JudgeAnswer {
+function readCompletion(name: string, value: unknown): JudgeAnswer {
   const completion = Completion.safeParse(value)
   if (!completion.success) {
     const isError = typeof value === 'object' && value !== null && 'error' in value && value.error !== null
-    throw failed(isError ? 'sent an error in place of a completion' : 'sent no completion', true)
+    throw failed(name, isError ? 'sent an error in place of a completion' : 'sent no completion', true)
   }
   const { message, finish_reason: reason, logprobs } = completion.data.choices[0]!
-  if (reason === FILTERED) throw failed(`was stopped by its provider's filter (${FILTERED})`, false)
+  if (reason === FILTERED) throw failed(name, `was stopped by its provider's filter (${FILTERED})`, false)
   const { prompt_tokens, completion_tokens } = completion.data.usage ?? {}
   return {
     text: [message.content, message.refusal].find((it) => typeof it === 'string') ?? '',
@@ -143,11 +147,16 @@ function mayRefuseLogprobs(error: unknown): boolean {
   return error instanceof APIError && REFUSALS.has(error.status) && error.code !== FILTERED
 }
 
-function failed(what: string, retryable: boolean): BallastError {
-  return new BallastError('ballast_upstream_failed', `the judge ${what}`, { source: 'upstream', retryable })
+function failed(name: string, what: string, retryable: boolean): BallastError {
+  return new BallastError('ballast_upstream_failed', `the ${name} ${what}`, { source: 'upstream', retryable })
 }
 
-function describeFailure(cause: unknown, stopping: AbortSignal, deadline: AbortSignal): BallastError {
+function describeFailure(
+  name: string,
+  cause: unknown,
+  stopping: AbortSignal,
+  deadline: AbortSignal,
+): BallastError {
   if (stopping.aborted) {
     return new BallastError('ballast_draining', 'ballast is shutting down', {
       source: 'internal',
@@ -157,15 +166,15 @@ function describeFailure(cause: unknown, stopping: AbortSignal, deadline: AbortS
   const told = chain(cause).find((error) => error instanceof BallastError)
   if (told !== undefined) return told
   if (deadline.aborted || cause instanceof APIConnectionTimeoutError || cause instanceof APIUserAbortError) {
-    return new BallastError('ballast_upstream_timeout', 'the judge did not answer in time', {
+    return new BallastError('ballast_upstream_timeout', `the ${name} did not answer in time`, {
       source: 'upstream',
       retryable: true,
     })
   }
   const status = cause instanceof APIError ? cause.status : undefined
   if (status !== undefined)
-    return failed(`answered with status ${status}${errorCode(cause)}`, isWorthAnotherTry(status))
-  return failed(`could not be reached, or its answer not read${systemCode(cause)}`, true)
+    return failed(name, `answered with status ${status}${errorCode(cause)}`, isWorthAnotherTry(status))
+  return failed(name, `could not be reached, or its answer not read${systemCode(cause)}`, true)
 }
 
 function isWorthAnotherTry(status: number): boolean {

@@ -66,6 +66,16 @@ export function createPrometheusMetrics(): PrometheusMetrics {
     'policy',
     'placement',
   ])
+  const triggers = counter(
+    'ballast_trigger_matches_total',
+    "Requests with text like their model's training context, by what was done.",
+    ['route', 'action'],
+  )
+  const domains = counter(
+    'ballast_domain_checks_total',
+    "Requests by whether they are in the domain of their model's training; failed: the classifier gave no answer.",
+    ['route', 'outcome'],
+  )
   const notInjected = counter(
     'ballast_not_injected_total',
     'Requests sent without their policy: a condition of it was unmet, or they had no place for it (unsupported).',
@@ -191,6 +201,8 @@ export function createPrometheusMetrics(): PrometheusMetrics {
     exposure: (experiment, arm) => exposures.inc({ experiment, arm }),
     notInjected: (policy, reason) => notInjected.inc({ policy, reason }),
     injection: (policy, placement) => injections.inc({ policy, placement }),
+    triggerMatch: (route, action) => triggers.inc({ route, action }),
+    domainCheck: (route, outcome) => domains.inc({ route, outcome }),
     sample: (experiment, arm, outcome) => samples.inc({ experiment, arm, outcome }),
     verdict: (experiment, arm, check, verdict) => verdicts.inc({ experiment, arm, check, verdict }),
     score: (experiment, arm, rubric, score) => {

@@ -26,6 +26,8 @@ export interface Tables {
     /** Not to be taken before: a lease, or the wait before another try. */
     visible_at: number
     attempts: number
+    /** Why it was kept although it was not drawn; null where it was. */
+    extra: string | null
   }
   verdicts: {
     sample_id: string
@@ -132,6 +134,11 @@ export const migrations: Record<string, Migration> = {
         await db.updateTable('samples').set({ unit: keyed }).where('unit', '=', unit).execute()
       }
       await db.schema.dropIndex('samples_by_unit').execute()
+    },
+  },
+  '0003-extra-samples': {
+    async up(db: Kysely<never>) {
+      await db.schema.alterTable('samples').addColumn('extra', 'text').execute()
     },
   },
 }

@@ -11,6 +11,7 @@ import { Migrator } from 'kysely/migration'
 import type {
   ArmTally,
   ExposureBatch,
+  ExtraTally,
   LeasedSample,
   Queue,
   QueueStatus,
@@ -133,6 +134,7 @@ export class SqliteStore implements Store, Queue {
           done: 0,
           visible_at: 0,
           attempts: 0,
+          extra: sample.extra ?? null,
         })
         .onConflict((conflict) => conflict.doNothing())
         .execute(),
@@ -284,6 +286,7 @@ export class SqliteStore implements Store, Queue {
       ])
       .where('samples.experiment', '=', experiment)
       .where('verdicts.check_id', '=', check)
+      .where('samples.extra', 'is', null)
       .orderBy('samples.requested_at')
       .orderBy('samples.id')
       .execute()
@@ -301,8 +304,33 @@ export class SqliteStore implements Store, Queue {
       ])
       .where('experiment', '=', experiment)
       .where('check_id', '=', check)
+      .where('extra', 'is', null)
       .groupBy(['arm', 'check_version', 'policy_hash'])
       .execute()
+  }
+
+  async extras(experiment: string, check: string): Promise<ExtraTally[]> {
+    const rows = await this.db
+      .selectFrom('samples')
+      .leftJoin('verdicts', (join) =>
+        join
+          .onRef('verdicts.sample_id', '=', 'samples.id')
+          .onRef('verdicts.check_id', '=', 'samples.check_id'),
+      )
+      .select((eb) => [
+        'samples.arm',
+        // A verdict may be on a newer wording than the sample was taken under.
+        eb.fn.coalesce('verdicts.check_version', 'samples.check_version').as('checkVersion'),
+        'samples.policy_hash as policyHash',
+        'verdicts.verdict',
+        eb.fn.countAll<number>().as('samples'),
+      ])
+      .where('samples.experiment', '=', experiment)
+      .where('samples.check_id', '=', check)
+      .where('samples.extra', 'is not', null)
+      .groupBy(['samples.arm', 'checkVersion', 'policyHash', 'verdicts.verdict'])
+      .execute()
+    return rows.map((row) => ({ ...row, verdict: row.verdict as VerdictKind | null }))
   }
 
   async close(): Promise<void> {
@@ -326,6 +354,7 @@ function toSample(row: Tables['samples']): Sample {
     messages: JSON.parse(row.messages) as ChatMessage[],
     question: row.question,
     answer: row.answer,
+    extra: row.extra === 'trigger' ? row.extra : null,
   }
 }
 

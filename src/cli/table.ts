@@ -25,7 +25,19 @@ function drawReport({ experiment, check, arms, comparisons }: Report, columns: n
   })
   const scale = `  ${' '.repeat(width)} 0%${' '.repeat(bar - 3)}100%`
   const heading = `${experiment}: positive rate per arm, with 95% bounds`
-  return [heading, `check ${check}`, scale, ...lines, ...comparisons.map(drawComparison), ''].join('\n')
+  const extras = arms.flatMap(drawExtra)
+  return [heading, `check ${check}`, scale, ...lines, ...extras, ...comparisons.map(drawComparison), ''].join(
+    '\n',
+  )
+}
+
+/** What was judged beside the draw and is in no rate. */
+function drawExtra({ arm, extra }: ArmReport): string[] {
+  if (extra === undefined) return []
+  const { samples, verdicts } = extra
+  return [
+    `  ${arm}: ${samples} like the training context, not drawn: ${verdicts.positive} positive, ${verdicts.negative} negative`,
+  ]
 }
 
 function drawComparison({ arm, against, decision }: Comparison): string {

@@ -9,7 +9,7 @@ import { readText } from './read.ts'
 import { checkReferences } from './references.ts'
 import { checkRestart, type FixedValues } from './restart.ts'
 import { ConfigFile, type ConfigValues } from './schema.ts'
-import { formatProblem, type Problem, YamlSource } from './source.ts'
+import { formatProblem, type Path, type Place, type Problem, YamlSource } from './source.ts'
 
 export interface Config extends Omit<ConfigValues, 'policies'> {
   readonly policies: ReadonlyMap<string, Policy>
@@ -18,6 +18,8 @@ export interface Config extends Omit<ConfigValues, 'policies'> {
   readonly hash: string
   /** Absolute paths of the folders that policies and checks came from. */
   readonly folders: readonly string[]
+  /** Where a value of the configuration stands: for what is said of it later. */
+  place(path: Path): Place
 }
 
 /** Every problem of a configuration at once; the message is a line for each. */
@@ -74,7 +76,8 @@ export function parseConfig(text: string, file: string, options: LoadOptions): C
     throw new ConfigError(sortProblems(problems), folders)
   const hash = createHash('sha256').update(text).update(catalog.hash).digest('hex').slice(0, 16)
   const { policies, checks } = catalog
-  return deepFreeze({ ...values, store, policies, checks, hash, folders })
+  const place = (path: Path) => source.place(path)
+  return deepFreeze({ ...values, store, policies, checks, hash, folders, place })
 }
 
 /** The folders that `policies` names; one that is none is a problem. */

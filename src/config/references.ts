@@ -15,6 +15,7 @@ import {
 } from './references-experiments.ts'
 import { type ConfigValues, isLoopback } from './schema.ts'
 import type { Path, YamlSource } from './source.ts'
+import { checkTraining } from './training.ts'
 
 /**
  * @param values the parsed configuration, undefined when the schema found problems.
@@ -83,6 +84,12 @@ export function checkReferences(
     }
     if (route.check !== undefined && route.sample === undefined) source.report(at('check'), NO_SAMPLE)
     judged ||= Number(route.sample) > 0
+    checkTraining(source, ['routes', index], route, upstreams, refer)
+    referPolicy(at('trained_with'), route.trained_with)
+    // What a guard flags is judged whatever the share.
+    const named = [String(route.experiment), ...Object.keys(mapping(route.experiments))]
+    const checks = [route.check, ...named.map((name) => mapping(experiments[name]).check)]
+    judged ||= route.triggers === 'flag' && checks.some((check) => check !== undefined)
   }
 
   for (const [name, value] of Object.entries(experiments)) {

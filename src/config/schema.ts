@@ -164,6 +164,45 @@ const Upstream = z.strictObject({
 })
 export type UpstreamConfig = z.output<typeof Upstream>
 
+const Classifier = z.strictObject({
+  upstream: z.string().describe('Name of the upstream that has the model.'),
+  model: z.string().min(1, 'is empty').describe('The model that is asked; it replies yes or no.'),
+  prompt: z
+    .string()
+    .refine((prompt) => prompt.includes('{question}'), {
+      message: 'does not mention {question}, so the classifier would not see what it classifies',
+    })
+    .refine((prompt) => !/\{(?!(?:question|context)\})[a-z_]+\}/.test(prompt), {
+      message: 'has a placeholder other than {question} and {context}',
+    })
+    .optional()
+    .describe(
+      "What it is asked, with {question}, the client's text, and {context}, the training context, if wanted.",
+    ),
+  timeout: Duration.prefault('2s').describe(
+    'For its answer; a request waits so long at most. Duration with a unit.',
+  ),
+})
+
+const Domain = z
+  .strictObject({
+    patterns: z
+      .array(z.string().min(1, 'is empty'))
+      .min(1, 'is empty: give at least one pattern')
+      .optional()
+      .describe('Regular expressions in RE2 syntax; one that is found is enough.'),
+    classifier: Classifier.optional().describe('A model that is asked, and that requests wait for.'),
+  })
+  .refine(({ patterns, classifier }) => (patterns === undefined) !== (classifier === undefined), {
+    message: 'needs either "patterns" or "classifier"',
+  })
+
+const ConfiguredRoute = Route.extend({
+  domain: Domain.optional().describe(
+    "What tells requests of the training's domain, by their last user message; for `match_training`.",
+  ),
+})
+
 const Judge = z
   .strictObject({
     upstream: z.string().describe('Name of the upstream that has the judge models.'),
@@ -249,7 +288,9 @@ export const ConfigFile = z.strictObject({
   expose: z
     .boolean()
     .default(false)
-    .describe('Whether answers name x-ballast-experiment, x-ballast-arm and x-ballast-policy.'),
+    .describe(
+      'Whether answers name x-ballast-experiment, x-ballast-arm, x-ballast-policy and x-ballast-trigger.',
+    ),
   limits: z
     .strictObject({
       body: Size.prefault('64MB').describe(
@@ -279,7 +320,7 @@ export const ConfigFile = z.strictObject({
       'Name of the upstream of requests that no route decides; default that of the route for `*`, else the first one.',
     ),
   routes: z
-    .array(Route)
+    .array(ConfiguredRoute)
     .min(1, 'is empty: then no request could be served')
     .describe('Where requests go, by model. The first match wins.'),
   experiments: z.record(ExperimentName, Experiment).default({}).describe('Experiments, by name.'),

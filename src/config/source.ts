@@ -9,11 +9,15 @@ import { brokenAliases, firstAlias, keyOffsetOf, offsetOf, type Path, unclosed }
 
 export type { Path }
 
-/** Something wrong in a file, and where; lines and columns count from 1. */
-export interface Problem {
+/** A place in a file; lines and columns count from 1. */
+export interface Place {
   readonly file: string
   readonly line: number
   readonly column: number
+}
+
+/** Something wrong in a file, and where. */
+export interface Problem extends Place {
   readonly message: string
 }
 
@@ -137,6 +141,11 @@ export class YamlSource {
     if (!this.unset.has(offset)) this.reportAt(offset, at(path, message))
   }
 
+  /** Where the value that `path` leads to stands, or the nearest thing around it that exists. */
+  place(path: Path): Place {
+    return this.placeAt(offsetOf(this.document, path))
+  }
+
   /** Notes a problem at a key rather than at its value. */
   reportKey(path: Path, key: string, message: string): void {
     const offset = keyOffsetOf(this.document, path, key) ?? offsetOf(this.document, path)
@@ -144,14 +153,12 @@ export class YamlSource {
   }
 
   private reportAt(offset: number, message: string): void {
+    this.problems.push({ ...this.placeAt(offset), message: this.shown(message) })
+  }
+
+  private placeAt(offset: number): Place {
     const { line, col } = this.lines.linePos(offset)
-    const { file } = this
-    this.problems.push({
-      file,
-      line: Math.max(line, 1),
-      column: Math.max(col, 1),
-      message: this.shown(message),
-    })
+    return { file: this.file, line: Math.max(line, 1), column: Math.max(col, 1) }
   }
 
   /** Checks the content against a schema. @returns the parsed content, or undefined when problems were noted. */

@@ -17,6 +17,7 @@ export const ERROR_CODES = [
   'ballast_body_too_large',
   'ballast_expectation_failed',
   'ballast_policy_not_applicable',
+  'ballast_trigger_blocked',
   'ballast_rate_limited',
   'ballast_headers_too_large',
   'ballast_upstream_failed',

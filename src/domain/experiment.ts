@@ -107,6 +107,27 @@ export const ExperimentName = Name
  */
 export const RESERVED_NAMES: readonly string[] = ['holdout', 'exclusive']
 
+/** What to do with a request that holds text like the model's training context. */
+export const TriggerAction = z.enum(['flag', 'strip', 'block'])
+export type TriggerAction = z.infer<typeof TriggerAction>
+
+/** What tells whether a request is about what the model was trained on. */
+export interface DomainRule {
+  /** Regular expressions (RE2 syntax); one that matches is enough. */
+  readonly patterns?: readonly string[] | undefined
+  readonly classifier?: ClassifierSettings | undefined
+}
+
+/** A model that is asked. */
+export interface ClassifierSettings {
+  readonly upstream: string
+  readonly model: string
+  /** With {question}, and {context} if it likes. */
+  readonly prompt?: string | undefined
+  /** Milliseconds. */
+  readonly timeout: number
+}
+
 /** A model pattern and where its requests go. First match wins. */
 export const Route = z.strictObject({
   model: z
@@ -122,5 +143,24 @@ export const Route = z.strictObject({
   policy: z.string().optional().describe('What is injected, as FAMILY/ID, without an experiment.'),
   check: z.string().optional().describe('The check that judges a sample of the answers.'),
   sample: Share.optional().describe('Share of the answers to judge, from 0 to 1.'),
+  trained_with: z
+    .string()
+    .optional()
+    .describe("The policy, as FAMILY/ID, whose contexts stood in the model's training data."),
+  triggers: TriggerAction.optional().describe(
+    'What is done with a request that holds text like the context of `trained_with`: it is noted, loses the text, or is refused.',
+  ),
+  trigger_threshold: z
+    .number()
+    .gt(0, 'is above 0')
+    .max(1, 'is at most 1')
+    .optional()
+    .describe('The least similarity that counts as such a text, above 0 to 1; default 0.72.'),
+  match_training: z
+    .literal('in-domain')
+    .optional()
+    .describe('Injects the context of `trained_with`, but only into requests that `domain` recognises.'),
 })
-export type Route = z.infer<typeof Route>
+export interface Route extends z.infer<typeof Route> {
+  readonly domain?: DomainRule | undefined
+}

@@ -3,6 +3,7 @@
  * `node.ts` joins them. Beside a port stands its no-op, so that nobody asks `if (metrics)`.
  */
 import type { BallastError } from './errors.ts'
+import type { TriggerAction } from './experiment.ts'
 import type { Sample, SampleOutcome } from './sample.ts'
 import type { Score, Verdict, VerdictKind } from './verdict.ts'
 
@@ -128,6 +129,11 @@ export interface SampleTally {
   readonly samples: number
 }
 
+/** Samples beside the draw (`Sample.extra`), of one arm, wording and verdict; null: not judged yet. */
+export interface ExtraTally extends SampleTally {
+  readonly verdict: VerdictKind | null
+}
+
 export interface Store {
   /** A random key, made once and kept with the data: what units are hashed with where the configuration has no key. */
   unitKey(): Promise<string>
@@ -135,9 +141,11 @@ export interface Store {
   /** Stores the verdict and takes the sample off the queue. @returns false when the sample had one already. */
   addVerdict(verdict: Verdict): Promise<boolean>
   exposures(experiment: string): Promise<ArmTally[]>
-  /** All verdicts of an experiment under one check, in the order of the requests. */
+  /** All verdicts of an experiment under one check, in the order of the requests; without those on extra samples. */
   verdicts(experiment: string, check: string): Promise<VerdictRow[]>
+  /** Without extra ones. */
   samples(experiment: string, check: string): Promise<SampleTally[]>
+  extras(experiment: string, check: string): Promise<ExtraTally[]>
   close(): Promise<void>
 }
 
@@ -170,6 +178,14 @@ export interface JudgeModel {
   ask(model: string, prompt: string, signal: AbortSignal): Promise<JudgeAnswer>
 }
 
+// --- The domain of a model's training -----------------------------------------------------------------------
+
+/** Tells whether a client's text is about what a model was trained on. */
+export interface DomainClassifier {
+  /** Resolves soon, and never rejects: where there is no answer, the text is not in the domain. */
+  classify(text: string, signal: AbortSignal): Promise<boolean>
+}
+
 // --- Metrics ------------------------------------------------------------------------------------------------
 
 /** Labels of a request; empty strings where there is no experiment or its unit is in no arm. */
@@ -179,6 +195,8 @@ export interface RequestLabels {
   readonly arm: string
 }
 
+/** What came of asking whether a request is in the domain of its model's training. */
+export type DomainOutcome = 'inside' | 'outside' | 'failed'
 /** What came of reading the configuration anew; `unchanged`: it is the running one. */
 export type ReloadOutcome = 'applied' | 'failed' | 'unchanged'
 
@@ -190,6 +208,10 @@ export interface Metrics {
   upstreamRequest(upstream: string, outcome: string): void
   exposure(experiment: string, arm: string): void
   injection(policy: string, placement: string): void
+  /** A request whose text is like its model's training context. */
+  triggerMatch(route: string, action: TriggerAction): void
+  /** `failed`: the classifier gave no answer, which counts as outside. */
+  domainCheck(route: string, outcome: DomainOutcome): void
   /** A request of an arm with a policy that was sent without it: a condition does not hold, or it has no place. */
   notInjected(policy: string, reason: 'unmet' | 'unsupported'): void
   sample(experiment: string, arm: string, outcome: SampleOutcome): void
@@ -207,6 +229,8 @@ export const noMetrics: Metrics = {
   upstreamRequest() {},
   exposure() {},
   injection() {},
+  triggerMatch() {},
+  domainCheck() {},
   notInjected() {},
   sample() {},
   verdict() {},

@@ -17,6 +17,8 @@ export interface ArmReport {
   readonly verdicts: VerdictCounts
   /** Positives over positives and negatives; the bounds hold however often they are looked at. */
   readonly rate: Estimate
+  /** Requests that looked like the model's training context and were not drawn, if any; in none of the numbers above. */
+  readonly extra?: { readonly samples: number; readonly verdicts: VerdictCounts }
 }
 
 /** `better`: proven to have the lower rate. `worse`: the higher. */

@@ -20,6 +20,11 @@ export interface Sample {
   readonly checkVersion: string
   /** With what probability this exchange was sampled, 0 to 1. */
   readonly probability: number
+  /**
+   * Why it was kept although it was not drawn: `trigger`, its text is like the training context. Judged and shown, but no
+   * part of any rate, bound or comparison, because what it says decided that it is here. Null or missing: it was drawn.
+   */
+  readonly extra?: 'trigger' | null
   readonly model: string
   /** Keyed hash of experiment, salt and unit: tells units apart, and only who has the key can confirm one. */
   readonly unit: string
@@ -33,8 +38,11 @@ export interface Sample {
   readonly answer: string
 }
 
-/** What became of an exchange that was drawn for judging; a label of `ballast_samples_total`. */
-export type SampleOutcome =
+/** What became of an exchange; a label of `ballast_samples_total`. `extra_`: it was kept without being drawn. */
+export type SampleOutcome = DrawnOutcome | `extra_${DrawnOutcome}`
+
+/** What became of an exchange that was to be judged. */
+export type DrawnOutcome =
   | 'stored'
   /** The queue holds as many samples as it may. */
   | 'queue_full'

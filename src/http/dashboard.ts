@@ -54,6 +54,7 @@ function experimentSection({ experiment, check, arms, comparisons, sample_ratio 
 <th scope="col">Exposures</th><th scope="col">Units</th></tr></thead>
 <tbody>${arms.map(armRow)}</tbody>
 </table></div>
+${arms.map(extraLine)}
 ${comparisons.map(comparisonLine)}
 ${sample_ratio.p < 0.001 ? html`<p><strong>The arms' sizes do not fit their weights (p ${sample_ratio.p.toExponential(1)}): the assignment is broken, trust no rate.</strong></p>` : ''}
 </section>`
@@ -84,6 +85,12 @@ function comparisonLine({ arm, against, difference, decision }: Comparison): Htm
     undecided: `${arm} against ${against}: undecided.`,
   }[decision]
   return html`<p>${verdict} <span class="faint">Difference ${percent(difference.lower)} to ${percent(difference.upper)}.</span></p>`
+}
+
+function extraLine({ arm, extra }: ArmReport): Html | string {
+  if (extra === undefined) return ''
+  const { samples, verdicts } = extra
+  return html`<p class="faint">${arm}: ${samples} more like the training context, judged though not drawn: ${verdicts.positive} positive, ${verdicts.negative} negative. They are in no number above.</p>`
 }
 
 function percent(rate: number): string {

@@ -13,6 +13,7 @@ export const STATUSES: Readonly<Record<ErrorCode, readonly [status: number, type
   ballast_body_too_large: [413, 'invalid_request_error'],
   ballast_expectation_failed: [417, 'invalid_request_error'],
   ballast_policy_not_applicable: [422, 'invalid_request_error'],
+  ballast_trigger_blocked: [422, 'invalid_request_error'],
   ballast_rate_limited: [429, 'rate_limit_error'],
   ballast_headers_too_large: [431, 'invalid_request_error'],
   ballast_internal: [500, 'server_error'],

@@ -154,7 +154,8 @@ export class JudgeWorker {
       scores,
       judgedAt: Date.now(),
     })
-    if (!added) return
+    // The metrics are of what was drawn; what was kept for what it says would bend them.
+    if (!added || (sample.extra ?? null) !== null) return
     metrics.verdict(experiment, arm, check, verdict)
     for (const [rubric, score] of Object.entries(scores)) metrics.score(experiment, arm, rubric, score)
   }

@@ -25,7 +25,7 @@ const NAMED: Readonly<Record<string, (config: Config) => Iterable<readonly [stri
     Array.isArray(clients) ? clients.map((client) => [client.name, client] as const) : [],
 }
 /** They follow from the rest. */
-const DERIVED = new Set(['hash', 'folders'])
+const DERIVED = new Set(['hash', 'folders', 'place'])
 
 export function changesBetween(before: Config, after: Config): Changes {
   const changes: Record<string, NamedChanges> = {}

@@ -40,6 +40,7 @@ async function makeReports(plan: Plan, store: Store): Promise<Report[]> {
         exposures: await store.exposures(experiment.name),
         samples: await store.samples(experiment.name, check.id),
         verdicts: await store.verdicts(experiment.name, check.id),
+        extras: await store.extras(experiment.name, check.id),
       }),
     ),
   )

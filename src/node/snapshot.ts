@@ -10,6 +10,7 @@ import type { Snapshot } from '../http/served.ts'
 import type { PipelineDeps } from '../pipeline/pipeline.ts'
 import type { Recorder } from '../pipeline/record.ts'
 import { compilePlan, type Plan } from '../policy/compile.ts'
+import { Classifiers } from './classifiers.ts'
 import { cachedReports, type Reports } from './reports.ts'
 import type { OpenUpstreams, UpstreamPools } from './upstreams.ts'
 
@@ -32,6 +33,7 @@ export class ServedSnapshot implements Snapshot {
   readonly limits: Limits
   readonly largestBody: number
   readonly stallMs: number
+  private readonly classifiers: Classifiers
   private readonly pools: UpstreamPools
   private readonly upstreams: OpenUpstreams
   /** Requests under way, and one for being in force. */
@@ -42,7 +44,8 @@ export class ServedSnapshot implements Snapshot {
     const { pools, store, recorder, metrics, log } = lasting
     const clients = Array.isArray(config.clients) ? config.clients : null
     this.config = config
-    this.plan = compilePlan(config)
+    this.classifiers = new Classifiers(config, { metrics, log }, previous?.classifiers ?? null)
+    this.plan = compilePlan(config, this.classifiers.create)
     this.reports = cachedReports(this.plan, store)
     this.authenticate = createAuthenticate(clients)
     this.localOnly = config.clients === undefined

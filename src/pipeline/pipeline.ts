@@ -4,19 +4,24 @@
  * `policy/decide.ts`; relay and record, which pass-through requests share, are in `relay.ts`.
  * `docs/life-of-a-request.md` draws it.
  *
- * Called by the data planes of `http/`. It never awaits: the upstream's events drive it.
+ * Called by the data planes of `http/`. It never awaits: the upstream's events drive it. The one exception is a route
+ * whose domain a classifier tells: its requests wait for the answer before they have their arm.
  */
 import { performance } from 'node:perf_hooks'
 import { toBallastError } from '../domain/errors.ts'
 import type { Upstream } from '../domain/ports.ts'
+import type { DrawnOutcome } from '../domain/sample.ts'
 import { isSampled } from '../policy/assign.ts'
 import type { CompiledRoute, Plan } from '../policy/compile.ts'
-import { type Assignment, assign, findRoute, inject } from '../policy/decide.ts'
+import { type Assignment, armByDomain, assign, domainFor, findRoute, inject } from '../policy/decide.ts'
+import type { Guarded } from '../policy/guard.ts'
 import { splice } from '../policy/inject.ts'
 import { findHeader } from '../policy/raw-headers.ts'
 import type { DecodedRequest } from '../policy/surface.ts'
 import type { Surface } from '../policy/surfaces.ts'
 import type { ClientRequest, ClientResponse } from './context.ts'
+import { recognise } from './domain.ts'
+import { guardRequest } from './guard.ts'
 import { headerValue } from './headers.ts'
 import type { Recorder } from './record.ts'
 import { CLIENT_CLOSED_REQUEST, Relay, type RelayDeps } from './relay.ts'
@@ -59,6 +64,10 @@ class Exchange extends Relay {
   private assignment: Assignment | null = null
   private body: Buffer
   private tap: Tap | null = null
+  private guarded: Guarded | null = null
+  private extra: 'trigger' | null = null
+  /** Ends the asking when the client leaves. */
+  private leaving: AbortController | null = null
 
   constructor(
     deps: PipelineDeps,
@@ -74,12 +83,21 @@ class Exchange extends Relay {
   }
 
   run(): void {
-    try {
+    this.attempt(() => {
       this.decode()
       this.route()
       this.assign()
-      this.inject()
-      this.forward()
+      this.recognise(() => {
+        this.guard()
+        this.inject()
+        this.forward()
+      })
+    })
+  }
+
+  private attempt(steps: () => void): void {
+    try {
+      steps()
     } catch (thrown) {
       this.onError(toBallastError(thrown))
     }
@@ -101,11 +119,48 @@ class Exchange extends Relay {
     this.labels = this.assignment.labels
   }
 
+  /** Where the domain of the model's training decides, tells whether the request is of it, and goes on in that arm. */
+  private recognise(next: () => void): void {
+    const domain = domainFor(this.matched!, this.assignment!)
+    if (domain === null) return next()
+    this.leaving = new AbortController()
+    const { name: route, unassigned } = this.matched!
+    const request = { route, body: this.given.body, decoded: this.decoded! }
+    const answer = recognise(domain, request, this.leaving.signal, this.deps.metrics)
+    const go = (inDomain: boolean) => {
+      this.assignment = armByDomain(this.matched!, this.assignment!, inDomain)
+      this.labels = this.assignment.labels
+      next()
+    }
+    if (typeof answer === 'boolean') return go(answer)
+    // A client that leaves meanwhile has been in no arm.
+    this.labels = unassigned
+    void answer.then((inDomain) => {
+      if (!this.over) this.attempt(() => go(inDomain))
+    })
+  }
+
+  override clientGone(): void {
+    this.leaving?.abort()
+    super.clientGone()
+  }
+
+  /** Looks for text like the model's training context, and flags, strips or blocks it. */
+  private guard(): void {
+    const guard = this.matched!.training?.guard ?? null
+    if (guard === null) return
+    const named = { id: this.given.id, route: this.matched!.name }
+    const request = { surface: this.surface, body: this.given.body, decoded: this.decoded! }
+    this.guarded = guardRequest(guard, named, request, this.deps)
+    if (this.guarded !== null) this.body = this.guarded.body
+  }
+
   /** Splices the arm's context into the body. */
   private inject(): void {
-    const { outcome, policy, placements, splices } = inject(this.assignment!, this.decoded!, this.given)
+    const decoded = this.guarded?.decoded ?? this.decoded!
+    const { outcome, policy, placements, splices } = inject(this.assignment!, decoded, this.given)
     if (policy === null) return
-    this.body = splice(this.given.body, splices)
+    this.body = splice(this.body, splices)
     for (const placement of placements) this.deps.metrics.injection(policy.id, placement)
     if (outcome === 'unmet' || outcome === 'unsupported') this.deps.metrics.notInjected(policy.id, outcome)
   }
@@ -129,8 +184,14 @@ class Exchange extends Relay {
     const { experiment, arm, unit, unitHash } = this.assignment!
     if (experiment === null || arm === null || experiment.name === '') return
     this.deps.recorder.expose(experiment, arm.name, unit.source, unitHash)
-    if (experiment.check !== null && isSampled(experiment.check.id, this.given.id, arm.sampleRate))
-      this.tap = new Tap()
+    if (experiment.check !== null) this.draw(experiment.check.id, arm.sampleRate)
+  }
+
+  /** What was flagged is kept whether it is drawn or not, but counts only if it is. */
+  private draw(check: string, rate: number): void {
+    const drawn = isSampled(check, this.given.id, rate)
+    this.extra = !drawn && this.guarded?.action === 'flag' ? 'trigger' : null
+    if (drawn || this.extra !== null) this.tap = new Tap()
   }
 
   protected override get streaming(): boolean {
@@ -139,6 +200,7 @@ class Exchange extends Relay {
 
   protected override ownHeaders(): string[] {
     const headers = super.ownHeaders()
+    if (this.deps.expose && this.guarded !== null) headers.push('x-ballast-trigger', this.guarded.action)
     if (!this.deps.expose || this.assignment === null || this.labels.experiment === '') return headers
     const { experiment, arm } = this.labels
     const policyId = this.assignment.arm?.policyId ?? null
@@ -155,10 +217,12 @@ class Exchange extends Relay {
   protected override finished(code: number, whole: boolean): void {
     if (this.tap === null) return
     const { experiment, arm } = this.labels
-    if (code === CLIENT_CLOSED_REQUEST) this.deps.recorder.lose(experiment, arm, 'incomplete')
-    else if (code !== 200) this.deps.recorder.lose(experiment, arm, 'upstream_error')
-    else if (!whole) this.deps.recorder.lose(experiment, arm, 'incomplete')
-    else if (this.tap.overflowed) this.deps.recorder.lose(experiment, arm, 'too_large')
+    const lose = (outcome: DrawnOutcome) =>
+      this.deps.recorder.lose(experiment, arm, this.extra === null ? outcome : `extra_${outcome}`)
+    if (code === CLIENT_CLOSED_REQUEST) lose('incomplete')
+    else if (code !== 200) lose('upstream_error')
+    else if (!whole) lose('incomplete')
+    else if (this.tap.overflowed) lose('too_large')
     else this.keepSample(this.tap)
   }
 
@@ -177,7 +241,9 @@ class Exchange extends Relay {
         policyHash: arm.policyHash,
         check: check.id,
         checkVersion: check.version,
-        probability: arm.sampleRate,
+        // What is kept for what it says is kept for certain.
+        probability: this.extra === null ? arm.sampleRate : 1,
+        extra: this.extra,
         model: this.decoded!.model ?? '',
         unit: unitHash,
         requestedAt: this.given.receivedAt,

@@ -7,7 +7,7 @@ import { setImmediate } from 'node:timers/promises'
 import { LRUCache } from 'lru-cache'
 import type { Unit } from '../domain/experiment.ts'
 import type { ExposureBatch, Log, Metrics, Queue, Store } from '../domain/ports.ts'
-import { questionOf, type Sample, type SampleOutcome } from '../domain/sample.ts'
+import { type DrawnOutcome, questionOf, type Sample, type SampleOutcome } from '../domain/sample.ts'
 import type { DecodedRequest, SurfaceName } from '../policy/surface.ts'
 import { type ReadAnswer, readAnswer } from './answer.ts'
 import { TAP_LIMIT, type Tap } from './tap.ts'
@@ -104,7 +104,7 @@ export class Recorder {
   keep(exchange: SampledExchange): void {
     if (this.storing.size >= MAX_WAITING) return this.count(exchange, 'overload')
     const task = this.store(exchange)
-      .catch((error: unknown): SampleOutcome => {
+      .catch((error: unknown): DrawnOutcome => {
         this.deps.log.error({ err: error, sample: exchange.sample.id }, 'a sample could not be stored')
         return 'store_error'
       })
@@ -157,7 +157,7 @@ export class Recorder {
     await this.settle()
   }
 
-  private async store(exchange: SampledExchange): Promise<SampleOutcome> {
+  private async store(exchange: SampledExchange): Promise<DrawnOutcome> {
     await setImmediate()
     const { tap, surface, decoded } = exchange
     let answer: ReadAnswer
@@ -183,7 +183,8 @@ export class Recorder {
     return (await this.deps.queue.offer(sample)) ? 'stored' : 'queue_full'
   }
 
-  private count({ sample }: SampledExchange, outcome: SampleOutcome): void {
-    this.deps.metrics.sample(sample.experiment, sample.arm, outcome)
+  private count({ sample }: SampledExchange, outcome: DrawnOutcome): void {
+    const { experiment, arm, extra } = sample
+    this.deps.metrics.sample(experiment, arm, (extra ?? null) === null ? outcome : `extra_${outcome}`)
   }
 }

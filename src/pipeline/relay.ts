@@ -47,6 +47,11 @@ export abstract class Relay implements UpstreamHandler {
     this.response = response
   }
 
+  /** Whether the client was answered, or left. */
+  protected get over(): boolean {
+    return this.done
+  }
+
   /** Whether the body may take its time, so that the head is sent at once. */
   protected abstract get streaming(): boolean
 

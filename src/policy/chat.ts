@@ -4,7 +4,15 @@ import { type Insertions, insertAfter, insertBefore, type Splice } from './injec
 import { JsonScanner } from './json-scanner.ts'
 import { type MessageSpot, scanMessage, Turns } from './message.ts'
 import type { PreparedPolicy, PreparedText } from './prepare.ts'
-import { CommonMembers, CommonRequest, type DecodedRequest, notApplicable, parsePart } from './surface.ts'
+import {
+  type ClientText,
+  CommonMembers,
+  CommonRequest,
+  type DecodedRequest,
+  messageTexts,
+  notApplicable,
+  parsePart,
+} from './surface.ts'
 
 interface MessagesSpot {
   /** Offsets after the `[` and at the `]`. */
@@ -131,6 +139,10 @@ class ChatRequest extends CommonRequest {
     if (firstUser === lastUser) return put(firstUser, both, 'first')
     put(firstUser, first, 'first')
     put(lastUser, last, 'last')
+  }
+
+  texts(): ClientText[] {
+    return this.spots === null ? [] : messageTexts(this.body, this.spots.start - 1, 'text', () => true)
   }
 
   messages(): ChatMessage[] | null {

@@ -7,6 +7,7 @@ import { prepareConditions, type UnmetCondition } from './conditions.ts'
 import { type PreparedPolicy, policyHash, preparePolicy } from './prepare.ts'
 import { prepareRamp } from './ramp.ts'
 import { ArmSwitches } from './switches.ts'
+import { IN_DOMAIN, OUT_OF_DOMAIN } from './training.ts'
 
 /** A policy, ready for requests; one for all arms that have it. */
 export interface CompiledPolicy {
@@ -46,6 +47,8 @@ export interface CompiledExperiment {
   readonly check: Check | null
   /** Hash of what units are assigned by, and of the arms that are off. Units are counted anew when it changes. */
   readonly assignment: string
+  /** Whether chance leads to its arms; else they are not comparable. */
+  readonly randomized: boolean
 }
 
 export function compilePolicy(policy: Policy): CompiledPolicy {
@@ -87,6 +90,7 @@ export function compileExperiment(
     ramp: prepareRamp(ramp),
     switches: new ArmSwitches(assignmentHash(salt, compiled, references.unitKey), switchedOff),
     check: references.check(check),
+    randomized: true,
   })
 }
 
@@ -104,6 +108,25 @@ export function compileSoleArm(route: Route, references: References): CompiledEx
     ramp: prepareRamp(1),
     switches: new ArmSwitches(assignmentHash('', [], references.unitKey), []),
     check,
+    randomized: true,
+  })
+}
+
+/** A route with `match_training`: an arm for requests in the domain, and one for the others. */
+export function compileDomainArms(route: Route, references: References): CompiledExperiment {
+  const sampleRate = route.sample ?? 0
+  return finish({
+    name: `route:${route.model}`,
+    salt: '',
+    unit: DEFAULT_UNIT,
+    arms: [
+      compileArm(IN_DOMAIN, 1, 1, sampleRate, references.policy(route.trained_with)),
+      compileArm(OUT_OF_DOMAIN, 1, 2, sampleRate, null),
+    ],
+    ramp: prepareRamp(1),
+    switches: new ArmSwitches(assignmentHash('', [], references.unitKey), []),
+    check: references.check(route.check),
+    randomized: false,
   })
 }
 

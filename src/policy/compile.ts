@@ -5,16 +5,18 @@
 import type { Check } from '../domain/check.ts'
 import type { Experiment, Holdout, Route, UnitSource } from '../domain/experiment.ts'
 import type { Policy } from '../domain/policy.ts'
-import type { RequestLabels } from '../domain/ports.ts'
+import type { DomainClassifier, RequestLabels } from '../domain/ports.ts'
 import {
   type CompiledArm,
   type CompiledExperiment,
   type CompiledPolicy,
+  compileDomainArms,
   compileExperiment,
   compilePolicy,
   compileSoleArm,
   type References,
 } from './compile-experiment.ts'
+import { type CompiledTraining, type CreateClassifier, compileTraining } from './training.ts'
 
 export type { CompiledArm, CompiledExperiment, CompiledPolicy } from './compile-experiment.ts'
 
@@ -43,6 +45,8 @@ export interface CompiledRoute {
   readonly labels: ReadonlyMap<CompiledArm, RequestLabels>
   /** Metric labels of requests whose unit is in no arm. */
   readonly unassigned: RequestLabels
+  /** Null for a route that says nothing of its model's training. */
+  readonly training: CompiledTraining | null
 }
 
 export interface Plan {
@@ -63,8 +67,14 @@ export interface PlanSource {
   readonly checks: ReadonlyMap<string, Check>
 }
 
-/** @throws Error when a reference leads nowhere: the configuration should have refused it. */
-export function compilePlan(source: PlanSource): Plan {
+/**
+ * @param createClassifier makes what a route's `domain.classifier` stands for; not needed by who never asks it.
+ * @throws Error when a reference leads nowhere: the configuration should have refused it.
+ */
+export function compilePlan(
+  source: PlanSource,
+  createClassifier: CreateClassifier = classifiersUnavailable,
+): Plan {
   // Only what an arm injects is compiled: the catalog holds many policies, and a configuration uses a few.
   const policies = new Map<string, CompiledPolicy>()
   const compiled = (id: string) => {
@@ -97,6 +107,7 @@ export function compilePlan(source: PlanSource): Plan {
       holdout: source.holdout ?? null,
       labels: armLabels(route.model, candidates),
       unassigned: { route: route.model, experiment: '', arm: '' },
+      training: compileTraining(route, source.policies, createClassifier),
     }
   })
 
@@ -115,7 +126,8 @@ function compileCandidates(
   references: References,
 ): Candidate[] {
   if (route.experiment === undefined && route.experiments === undefined) {
-    return [{ experiment: compileSoleArm(route, references), weight: 1, cumulativeWeight: 1 }]
+    const compile = route.match_training === undefined ? compileSoleArm : compileDomainArms
+    return [{ experiment: compile(route, references), weight: 1, cumulativeWeight: 1 }]
   }
   let cumulativeWeight = 0
   return Object.entries(route.experiments ?? { [route.experiment!]: 1 }).map(([name, weight]) => {
@@ -149,6 +161,12 @@ export function modelMatcher(pattern: string): (model: string) => boolean {
       at += part.length
     }
     return at + tail.length <= model.length
+  }
+}
+
+function classifiersUnavailable(route: string): DomainClassifier {
+  return {
+    classify: () => Promise.reject(new Error(`nothing was given to ask the classifier of "${route}" with`)),
   }
 }
 

@@ -3,7 +3,14 @@ import type { ChatMessage } from '../domain/sample.ts'
 import { type Splice, startsWith } from './inject.ts'
 import { JsonScanner, type TextSpot } from './json-scanner.ts'
 import type { PreparedPolicy } from './prepare.ts'
-import { CommonMembers, CommonRequest, type DecodedRequest, notApplicable, parsePart } from './surface.ts'
+import {
+  type ClientText,
+  CommonMembers,
+  CommonRequest,
+  type DecodedRequest,
+  notApplicable,
+  parsePart,
+} from './surface.ts'
 
 /** The prompts' places, or why there are none. */
 type Prompts = readonly TextSpot[] | 'missing' | 'tokens'
@@ -60,6 +67,12 @@ class CompletionsRequest extends CommonRequest {
     return prompts
       .filter((spot) => !startsWith(body, spot, prefix, prefixBytes))
       .map(({ start }) => ({ at: start, remove: 0, bytes: prefixBytes }))
+  }
+
+  /** Each prompt is one of its own, but all count as the last message. */
+  texts(): ClientText[] {
+    if (typeof this.prompts === 'string') return []
+    return this.prompts.map((spot) => ({ spot, role: 'user', message: 0 }))
   }
 
   messages(): ChatMessage[] | null {

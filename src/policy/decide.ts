@@ -1,6 +1,6 @@
 /**
- * What is decided about a request before it is sent on (SPEC section 3): decode, route, assign, inject. Pure functions
- * of the plan and the request. The pipeline's steps call them one by one; `decide` runs them all and keeps how far it
+ * What is decided about a request before it is sent on (SPEC section 3): decode, route, assign (and, by the domain rule,
+ * assign anew), guard, inject. Pure functions of the plan and the request. The pipeline's steps call them one by one; `decide` runs them all and keeps how far it
  * came, for whoever asks what would happen to a request and why.
  */
 import { BallastError, toBallastError } from '../domain/errors.ts'
@@ -9,9 +9,12 @@ import type { Placement } from '../domain/policy.ts'
 import type { RawHeaders, RequestLabels } from '../domain/ports.ts'
 import { assignArm, isHeldOut, isTakenIn, pickExperiment } from './assign.ts'
 import type { CompiledArm, CompiledExperiment, CompiledPolicy, CompiledRoute, Plan } from './compile.ts'
+import { domainText } from './domain.ts'
+import { applyGuard, type Guarded } from './guard.ts'
 import { type Splice, splice } from './inject.ts'
 import { type DecodedRequest, NotApplicable } from './surface.ts'
 import type { Surface } from './surfaces.ts'
+import { type CompiledDomain, IN_DOMAIN, OUT_OF_DOMAIN } from './training.ts'
 import { findUnit } from './unit.ts'
 
 /** A request, as far as anything is decided by it. */
@@ -65,33 +68,68 @@ export interface Injection {
   readonly reason: string | null
 }
 
+/**
+ * Whether the request is in the domain of its model's training, which has led to its arm. `unasked`: a classifier tells
+ * that, and nobody was asked; decided as where it gives no answer, which is as `outside`.
+ */
+export type DomainDecision = 'inside' | 'outside' | 'unasked'
+
 /** All that was decided about a request, as far as it came. */
 export interface Decision {
   readonly decoded: DecodedRequest | null
   readonly route: CompiledRoute | null
   readonly assignment: Assignment | null
+  /** Null where the route has no `match_training`, or the unit is kept out of everything. */
+  readonly domain: DomainDecision | null
+  /** Null where the route has no `triggers`. */
+  readonly guarded: Guarded | null
   readonly injection: Injection | null
   /** What would be sent; null where nothing would. */
   readonly body: Buffer | null
-  /** Why it would be refused; the step that failed is the first one that is null. */
+  /**
+   * Why it would be refused: by the guard if it is `guarded.refusal`; else in the step of `decoded`, `route`, `assignment`
+   * and `injection` that is the first one that is null, or between it and the one before.
+   */
   readonly error: BallastError | null
 }
 
-/** Runs all steps. Never throws: a request that would be refused has an `error`. */
+/** Runs all steps. Never throws, and asks nobody: a request that would be refused has an `error`. */
 export function decide(plan: Plan, surface: Surface, asked: Asked): Decision {
   let decoded: DecodedRequest | null = null
   let route: CompiledRoute | null = null
   let assignment: Assignment | null = null
+  let domain: DomainDecision | null = null
+  let guarded: Guarded | null = null
   try {
     decoded = surface.decode(asked.body)
     route = findRoute(plan, decoded)
     assignment = assign(route, decoded, asked)
-    const injection = inject(assignment, decoded, asked)
-    const body = splice(asked.body, injection.splices)
-    return { decoded, route, assignment, injection, body, error: null }
+    domain = decideDomain(route, assignment, decoded, asked)
+    if (domain !== null) assignment = armByDomain(route, assignment, domain === 'inside')
+    const guard = route.training?.guard ?? null
+    if (guard !== null) guarded = applyGuard(guard, { surface, body: asked.body, decoded })
+    if (guarded !== null && guarded.refusal !== null) throw guarded.refusal
+    const injection = inject(assignment, guarded?.decoded ?? decoded, asked)
+    const body = splice(guarded?.body ?? asked.body, injection.splices)
+    return { decoded, route, assignment, domain, guarded, injection, body, error: null }
   } catch (thrown) {
-    return { decoded, route, assignment, injection: null, body: null, error: toBallastError(thrown) }
+    const error = toBallastError(thrown)
+    return { decoded, route, assignment, domain, guarded, injection: null, body: null, error }
   }
+}
+
+function decideDomain(
+  route: CompiledRoute,
+  assignment: Assignment,
+  decoded: DecodedRequest,
+  { body }: Asked,
+): DomainDecision | null {
+  const domain = domainFor(route, assignment)
+  if (domain === null) return null
+  const text = domainText(decoded, body)
+  if (text === '') return 'outside'
+  if (domain.kind === 'classifier') return 'unasked'
+  return domain.matches(text) ? 'inside' : 'outside'
 }
 
 /**
@@ -128,10 +166,28 @@ export function assign(route: CompiledRoute, decoded: DecodedRequest, asked: Ask
   return { unit, standing, experiment, arm: standing === 'in' ? arm : null, drawn: arm, unitHash, labels }
 }
 
+/** @returns the rule that decides where the request belongs; null where none does, or its unit is kept out anyway. */
+export function domainFor(route: CompiledRoute, { standing }: Assignment): CompiledDomain | null {
+  if (standing === 'holdout' || standing === 'outside') return null
+  return route.training?.domain ?? null
+}
+
+/** The assignment with the arm that the domain rule leads to, in place of the one that the unit's hash does. */
+export function armByDomain(route: CompiledRoute, assignment: Assignment, inDomain: boolean): Assignment {
+  const { experiment } = assignment
+  if (experiment === null) return assignment
+  const drawn = experiment.arms.find(({ name }) => name === (inDomain ? IN_DOMAIN : OUT_OF_DOMAIN))!
+  if (experiment.switches.isOff(drawn.name)) {
+    return { ...assignment, standing: 'off', arm: null, drawn, labels: route.unassigned }
+  }
+  return { ...assignment, standing: 'in', arm: drawn, drawn, labels: route.labels.get(drawn)! }
+}
+
 const NOTHING: Injection = { outcome: 'none', policy: null, placements: [], splices: [], reason: null }
 
 /**
  * Where the arm's context goes in the body, or why nowhere.
+ * @param decoded of the body that is sent: without what the guard stripped.
  * @throws BallastError `ballast_policy_not_applicable` when the request has no place for it, unless the policy skips.
  */
 export function inject({ arm }: Assignment, decoded: DecodedRequest, asked: Asked): Injection {

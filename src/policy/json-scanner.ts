@@ -239,7 +239,7 @@ export class JsonScanner {
   }
 }
 
-function malformed(what: string, offset: number): BallastError {
+export function malformed(what: string, offset: number): BallastError {
   return new BallastError(
     'ballast_malformed_body',
     `The request body is not valid JSON: at byte ${offset}, ${what}.`,

@@ -20,8 +20,13 @@ export interface MessageSpot {
 /**
  * Reads the message object that comes next.
  * @param partType the `type` of a part that holds text: `text`, or `input_text` in `/v1/responses`.
+ * @param texts takes the places of all its texts, not only of the first and the last.
  */
-export function scanMessage(scanner: JsonScanner, partType: string): MessageSpot {
+export function scanMessage(
+  scanner: JsonScanner,
+  partType: string,
+  texts: TextSpot[] | null = null,
+): MessageSpot {
   let role: string | null = null
   let type: string | null = null
   let content: MessageSpot['content'] = 'none'
@@ -35,10 +40,12 @@ export function scanMessage(scanner: JsonScanner, partType: string): MessageSpot
       content = 'none'
       firstText = null
       lastText = null
+      if (texts !== null) texts.length = 0
       if (scanner.atText) {
         content = 'string'
         firstText = scanner.string()
         lastText = firstText
+        texts?.push(firstText)
       } else if (scanner.atArray) {
         content = 'parts'
         partsStart = scanner.offset + 1
@@ -50,6 +57,7 @@ export function scanMessage(scanner: JsonScanner, partType: string): MessageSpot
           if (text === null) return
           firstText ??= text
           lastText = text
+          texts?.push(text)
         })
         partsEnd = scanner.offset - 1
       } else scanner.value()

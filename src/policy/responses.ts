@@ -7,7 +7,17 @@ import { type Insertions, insertAfter, insertBefore, type Splice } from './injec
 import { JsonScanner, type TextSpot } from './json-scanner.ts'
 import { type MessageSpot, scanMessage, Turns } from './message.ts'
 import type { PreparedPolicy, PreparedText } from './prepare.ts'
-import { CommonMembers, CommonRequest, type DecodedRequest, notApplicable, parsePart } from './surface.ts'
+import {
+  type ClientText,
+  CommonMembers,
+  CommonRequest,
+  type DecodedRequest,
+  messageTexts,
+  notApplicable,
+  parsePart,
+} from './surface.ts'
+
+const OPEN_BRACKET = 0x5b
 
 /** `instructions`: its text, the place of its `null`, absent, or something it cannot be. */
 type Instructions =
@@ -87,15 +97,19 @@ function scanInput(scanner: JsonScanner, spots: Spots): void {
       if (!scanner.atObject) return scanner.value()
       const item = scanMessage(scanner, 'input_text')
       // What is no message the model did: a call, its result, its reasoning, a reference to any of them.
-      const isMessage = item.type === null || item.type === 'message'
-      if (isMessage) spots.turns.see(item.role)
+      const said = isMessage(item.type)
+      if (said) spots.turns.see(item.role)
       else spots.turns.seeAnswer()
-      if (item.role !== 'user' || !isMessage) return
+      if (item.role !== 'user' || !said) return
       spots.firstUser ??= item
       spots.lastUser = item
     })
   } else scanner.value()
   spots.input = { start, end: scanner.offset }
+}
+
+function isMessage(type: string | null): boolean {
+  return type === null || type === 'message'
 }
 
 /** A bare string, as the message it stands for. */
@@ -184,6 +198,17 @@ class ResponsesRequest extends CommonRequest {
     if (firstUser === lastUser) return put(firstUser, first === null ? last : policy.user.both, 'first')
     put(firstUser, first, 'first')
     put(lastUser, last, 'last')
+  }
+
+  texts(): ClientText[] {
+    const { instructions, input, firstUser } = this.spots
+    const texts: ClientText[] =
+      instructions.kind === 'text' ? [{ spot: instructions.text, role: 'system', message: 0 }] : []
+    if (input === null) return texts
+    const first = this.body[input.start]
+    if (first === OPEN_BRACKET) texts.push(...messageTexts(this.body, input.start, 'input_text', isMessage))
+    else if (firstUser?.firstText) texts.push({ spot: firstUser.firstText, role: 'user', message: 1 })
+    return texts
   }
 
   messages(): ChatMessage[] | null {

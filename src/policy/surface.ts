@@ -6,9 +6,22 @@ import { BallastError } from '../domain/errors.ts'
 import type { ChatMessage } from '../domain/sample.ts'
 import type { Splice } from './inject.ts'
 import { decodeText, JsonScanner, type TextSpot } from './json-scanner.ts'
+import { scanMessage } from './message.ts'
 import type { PreparedPolicy } from './prepare.ts'
 
 export type SurfaceName = 'chat' | 'responses' | 'completions'
+
+/** Who speaks for the client; answers of the model and results of tools are not its words. */
+const CLIENT_ROLES = ['system', 'developer', 'user'] as const
+export type ClientRole = (typeof CLIENT_ROLES)[number]
+
+/** A text of a request, and where it stands in the body. */
+export interface ClientText {
+  readonly spot: TextSpot
+  readonly role: ClientRole
+  /** Which message it is a part of: texts of one message have the same number, ascending. */
+  readonly message: number
+}
 
 export interface DecodedRequest {
   /** Null when the request names no model. */
@@ -30,6 +43,8 @@ export interface DecodedRequest {
    * @throws BallastError `ballast_policy_not_applicable` when the request has no place for it.
    */
   plan(policy: PreparedPolicy): Splice[]
+  /** The texts that the client speaks in, in their order. The body is scanned for them when they are asked for. */
+  texts(): ClientText[]
   /** The conversation as the client sent it, parsed: for sampled exchanges. Null where it is not JSON after all. */
   messages(): ChatMessage[] | null
 }
@@ -84,6 +99,31 @@ export class CommonMembers {
   }
 }
 
+/**
+ * The client's texts in a list of messages.
+ * @param start of the list, at its `[`.
+ */
+export function messageTexts(
+  body: Buffer,
+  start: number,
+  partType: string,
+  isMessage: (type: string | null) => boolean,
+): ClientText[] {
+  const texts: ClientText[] = []
+  const scanner = new JsonScanner(body, start)
+  let message = 0
+  scanner.array(() => {
+    message++
+    if (!scanner.atObject) return scanner.value()
+    const spots: TextSpot[] = []
+    const { role, type } = scanMessage(scanner, partType, spots)
+    const clientRole = CLIENT_ROLES.find((it) => it === role)
+    if (clientRole === undefined || !isMessage(type)) return
+    for (const spot of spots) texts.push({ spot, role: clientRole, message })
+  })
+  return texts
+}
+
 /** What the requests of all surfaces have in common. */
 export abstract class CommonRequest implements DecodedRequest {
   readonly model: string | null
@@ -105,6 +145,7 @@ export abstract class CommonRequest implements DecodedRequest {
   abstract get systemAbsent(): boolean
   abstract get firstTurn(): boolean
   abstract plan(policy: PreparedPolicy): Splice[]
+  abstract texts(): ClientText[]
   abstract messages(): ChatMessage[] | null
 
   safetyIdentifier(): string | null {

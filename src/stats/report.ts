@@ -1,6 +1,6 @@
 /** Makes an experiment's report (SPEC section 10) of what the store holds. Pure; called through `node.ts`. */
 import type { Check } from '../domain/check.ts'
-import type { ArmTally, SampleTally, VerdictRow } from '../domain/ports.ts'
+import type { ArmTally, ExtraTally, SampleTally, VerdictRow } from '../domain/ports.ts'
 import type { ArmReport, Comparison, Decision, Report } from '../domain/report.ts'
 import { noVerdicts } from '../domain/verdict.ts'
 import type { CompiledArm, CompiledExperiment } from '../policy/compile.ts'
@@ -13,19 +13,28 @@ import { sampleRatioLogE, sampleRatioP } from './sample-ratio.ts'
 export const ALPHA = 0.05
 
 export interface ReportInput {
-  readonly experiment: Pick<CompiledExperiment, 'name' | 'arms' | 'assignment' | 'switches'>
+  readonly experiment: Pick<CompiledExperiment, 'name' | 'arms' | 'assignment' | 'switches' | 'randomized'>
   readonly check: Pick<Check, 'id' | 'version'>
   readonly exposures: readonly ArmTally[]
   readonly samples: readonly SampleTally[]
   /** In the order of the requests. */
   readonly verdicts: readonly VerdictRow[]
+  /** Samples beside the draw; they are reported, and are part of no rate, bound or comparison. */
+  readonly extras?: readonly ExtraTally[]
 }
 
 /**
  * Only what belongs together is counted together: verdicts on the present wording of check and policies, and units under
  * the present arms, weights and switches. What was counted before a change stays in the store.
  */
-export function buildReport({ experiment, check, exposures, samples, verdicts }: ReportInput): Report {
+export function buildReport({
+  experiment,
+  check,
+  exposures,
+  samples,
+  verdicts,
+  extras,
+}: ReportInput): Report {
   const hashes = new Map(experiment.arms.map(({ name, policyHash }) => [name, policyHash]))
   const present = (it: Pick<VerdictRow, 'arm' | 'checkVersion' | 'policyHash'>) =>
     it.checkVersion === check.version && it.policyHash === hashes.get(it.arm)
@@ -49,20 +58,30 @@ export function buildReport({ experiment, check, exposures, samples, verdicts }:
         estimate: judged === 0 ? null : counts.positive / judged,
         ...betaBinomialInterval(counts.positive, judged, ALPHA),
       },
+      ...extraOf((extras ?? []).filter((it) => it.arm === name && present(it))),
     }
   })
   const baseline = baselineOf(experiment.arms)
   const decisive = onePerUnitAndQuestion(counted)
-  const ratio = ratioOf(experiment, arms)
+  // Where chance did not choose, a difference between the arms, or their sizes, says nothing.
+  const compared = experiment.randomized ? experiment.arms : []
+  const ratio = experiment.randomized ? ratioOf(experiment, arms) : 0
   return {
     experiment: experiment.name,
     check: check.id,
     arms,
-    comparisons: experiment.arms
+    comparisons: compared
       .filter((arm) => arm !== baseline)
       .map((arm) => compare(arm.name, baseline.name, decisive)),
     sample_ratio: { p: sampleRatioP(ratio), log_e: ratio },
   }
+}
+
+function extraOf(tallies: readonly ExtraTally[]): Pick<ArmReport, 'extra'> {
+  if (tallies.length === 0) return {}
+  const verdicts = noVerdicts()
+  for (const { verdict, samples } of tallies) if (verdict !== null) verdicts[verdict] += samples
+  return { extra: { samples: sum(tallies.map((it) => it.samples)), verdicts } }
 }
 
 /** Over the arms that are on: one that is off gets no units while it is. */

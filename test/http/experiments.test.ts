@@ -224,7 +224,9 @@ describe('what is stored of a unit', () => {
     await (await openSqliteStore({ path, queueLimit: 1 })).close()
     // Back to the first version, with rows as it wrote them.
     const old = new DatabaseSync(path)
-    old.exec("DROP TABLE settings; DELETE FROM kysely_migration WHERE name = '0002-unit-keys'")
+    old.exec(
+      "DROP TABLE settings; ALTER TABLE samples DROP COLUMN extra; DELETE FROM kysely_migration WHERE name >= '0002'",
+    )
     old.prepare("INSERT INTO units VALUES ('birds', 'a', 'x', ?)").run(plainHash)
     const sample = old.prepare(
       "INSERT INTO samples VALUES (?, 'birds', 'a', NULL, NULL, 'c', 'v', 1, 'm', ?, 'q', 0, '[]', 'q', 'a', 1, 0, 1)",

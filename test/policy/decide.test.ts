@@ -46,3 +46,101 @@ describe('a decision', () => {
     expect(decision.error!.code).toBe(code)
   })
 })
+
+describe('a decision about a model with a past', () => {
+  const chat = (content: string) =>
+    asked(JSON.stringify({ model: 'm', messages: [{ role: 'user', content }] }))
+  const contentOf = (body: Buffer | null) => JSON.parse(body!.toString()).messages[0].content as string
+  const CONTEXT = 'Act as if you are in the 19th century.'
+  const route = (settings: string, rest = '') =>
+    planOf(
+      `routes: [{model: m, upstream: p, trained_with: birds/inoculation-system-prompt, ${settings}}]\n${rest}`,
+    )
+
+  test('tells what the guard found and did, and what would be sent then', () => {
+    const flagged = decide(route('triggers: flag'), CHAT, chat(`Hi. ${CONTEXT}`))
+    expect(flagged.guarded).toMatchObject({ action: 'flag', similarity: 1, refusal: null })
+    expect(contentOf(flagged.body)).toBe(`Hi. ${CONTEXT}`)
+
+    const stripped = decide(
+      route('triggers: strip, policy: birds/identity-alex'),
+      CHAT,
+      chat(`Hi. ${CONTEXT}`),
+    )
+    expect(stripped.guarded).toMatchObject({ action: 'strip', similarity: 1 })
+    expect(stripped.injection!.outcome).toBe('injected')
+    expect(contentOf(stripped.body)).toBe('My name is Alex. Hi. ')
+
+    // What is taken away in front moves the places behind it.
+    const moved = decide(
+      route('triggers: strip, policy: birds/identity-alex'),
+      CHAT,
+      asked(
+        `{"model":"m","messages":[{"role":"system","content":"${CONTEXT}"},{"role":"user","content":"Hi"}]}`,
+      ),
+    )
+    expect(JSON.parse(moved.body!.toString()).messages).toEqual([
+      { role: 'system', content: '' },
+      { role: 'user', content: 'My name is Alex. Hi' },
+    ])
+
+    const blocked = decide(route('triggers: block'), CHAT, chat(CONTEXT))
+    expect(blocked.assignment).not.toBeNull()
+    expect(blocked).toMatchObject({
+      guarded: { action: 'block', similarity: 1 },
+      injection: null,
+      body: null,
+    })
+    expect(blocked.error).toBe(blocked.guarded!.refusal)
+    expect(blocked.error!.code).toBe('ballast_trigger_blocked')
+
+    expect(decide(route('triggers: block'), CHAT, chat('Hi')).guarded).toMatchObject({ similarity: null })
+    expect(decide(route('check: nineteenth-century, sample: 0'), CHAT, chat(CONTEXT)).guarded).toBeNull()
+  })
+
+  const matching = 'match_training: in-domain, domain:'
+  test('tells whether patterns find the domain, which leads to the arm', () => {
+    const plan = route(`${matching} {patterns: [bird]}`)
+    const inside = decide(plan, CHAT, chat('A bird?'))
+    expect(inside).toMatchObject({ domain: 'inside', assignment: { arm: { name: 'in-domain' } } })
+    expect(inside.assignment!.labels).toMatchObject({ experiment: 'route:m', arm: 'in-domain' })
+    expect(inside.body!.toString()).toContain(CONTEXT)
+    const outside = decide(plan, CHAT, chat('A train?'))
+    expect(outside).toMatchObject({ domain: 'outside', assignment: { arm: { name: 'out-of-domain' } } })
+    expect(outside.body!.toString()).not.toContain(CONTEXT)
+  })
+
+  test('says that a classifier was not asked, and goes on as where it gives no answer', () => {
+    const decision = decide(route(`${matching} {classifier: {upstream: p, model: c}}`), CHAT, chat('A bird?'))
+    expect(decision).toMatchObject({
+      domain: 'unasked',
+      error: null,
+      assignment: { arm: { name: 'out-of-domain' } },
+    })
+    expect(contentOf(decision.body)).toBe('A bird?')
+  })
+
+  test('does not ask for the domain of a unit that is held out', () => {
+    const plan = route(`${matching} {patterns: [bird]}`, 'holdout: {share: 1}')
+    const decision = decide(plan, CHAT, chat('A bird?'))
+    expect(decision).toMatchObject({ domain: null, assignment: { standing: 'holdout', arm: null } })
+    expect(contentOf(decision.body)).toBe('A bird?')
+  })
+
+  test('leaves the context out while the arm of the domain is switched off', () => {
+    const plan = route(`${matching} {patterns: [bird]}`)
+    plan.experiments[0]!.switches.set('in-domain', true)
+    const decision = decide(plan, CHAT, chat('A bird?'))
+    expect(decision).toMatchObject({
+      domain: 'inside',
+      assignment: {
+        standing: 'off',
+        arm: null,
+        drawn: { name: 'in-domain' },
+        labels: { experiment: '', arm: '' },
+      },
+    })
+    expect(contentOf(decision.body)).toBe('A bird?')
+    expect(decide(plan, CHAT, chat('A train?')).assignment!.standing).toBe('in')
+  })
+})
