@@ -114,6 +114,23 @@ const REFUSALS: Record<string, readonly [ErrorCode, string]> = {
 }
 const NOT_HTTP: readonly [ErrorCode, string] = ['ballast_malformed_request', 'This is not an HTTP request.']
 
+/** @param path without the query. @throws BallastError `ballast_unknown_path`. */
+export function requireServed(path: string): void {
+  // A path that would be resolved to another one could leave the upstream's base URL.
+  const plain =
+    path.startsWith(`${BASE}/`) &&
+    !/\/\.{1,2}(\/|$)|\\/.test(path.replace(/%2e/gi, '.').replace(/%2f/gi, '/'))
+  if (plain) return
+  const message = `This path is not served; all that is stands below ${BASE}/.`
+  throw new BallastError('ballast_unknown_path', message, { source: 'client' })
+}
+
+/** @param limit in bytes. */
+export function bodyTooLarge(limit: number): BallastError {
+  const message = `The request body is larger than the ${limit} bytes that are allowed (limits.body).`
+  return new BallastError('ballast_body_too_large', message, { source: 'client' })
+}
+
 /** One request on its way in and its answer on the way out. */
 class Connection implements ClientResponse {
   private readonly deps: DataPlaneDeps
@@ -186,20 +203,7 @@ class Connection implements ClientResponse {
     const { host, origin } = this.incoming.headers
     if (this.deps.localOnly) requireLocal(host, origin)
     this.client = this.deps.authenticate(this.incoming.headers.authorization ?? null)
-    const path = this.path()
-    // A path that would be resolved to another one could leave the upstream's base URL.
-    const plain =
-      path.startsWith(`${BASE}/`) &&
-      !/\/\.{1,2}(\/|$)|\\/.test(path.replace(/%2e/gi, '.').replace(/%2f/gi, '/'))
-    if (!plain) {
-      throw new BallastError(
-        'ballast_unknown_path',
-        `This path is not served; all that is stands below ${BASE}/.`,
-        {
-          source: 'client',
-        },
-      )
-    }
+    requireServed(this.path())
     this.limits.enter(this.client)
     this.entered = true
   }
@@ -241,8 +245,7 @@ class Connection implements ClientResponse {
   }
 
   private tooLarge(): BallastError {
-    const message = `The request body is larger than the ${this.deps.limits.body} bytes that are allowed (limits.body).`
-    return new BallastError('ballast_body_too_large', message, { source: 'client' })
+    return bodyTooLarge(this.deps.limits.body)
   }
 
   /** Reads the body whole and hands it on. */
