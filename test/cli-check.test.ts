@@ -212,7 +212,7 @@ experiments:
         '}\nroutes',
         ', q: {base_url: "https://q.example/v1"}}\nroutes',
       ),
-      ['upstreams.q is not used: nothing is sent to it', 'experiments.e is not used: no route leads to it'],
+      ['experiments.e is not used: no route leads to it', 'upstreams.q is not used: nothing is sent to it'],
     ],
     [
       'a judge of its own answers',

@@ -123,7 +123,7 @@ describe('ballast explain', () => {
       configured(['--client', 'web'], request('u')),
     ])
     expect(flat(given.stdout)).toContain(
-      "sample the answer is not judged by check nineteenth-century the id's point is 0.8029; up to 0.5",
+      "sample the answer is not judged by check nineteenth-century the id's point is 0.8029; below 0.5, 50% of them",
     )
     expect(flat(none.stdout)).toContain('sample 50% of answers are judged by check nineteenth-century')
   })

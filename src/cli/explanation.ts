@@ -231,7 +231,7 @@ function explainSampling({ experiment, arm }: Assignment, { id, idGiven }: Reque
   return step(
     `the answer is ${sampled ? '' : 'not '}judged ${by}`,
     [
-      `the id's point is ${rounded(fraction(`${check.id}:${id}`))}; up to ${rounded(rate)}, which is ${percentage(rate)} of them, they are judged`,
+      `the id's point is ${rounded(fraction(`${check.id}:${id}`))}; below ${rounded(rate)}, ${percentage(rate)} of them, answers are judged`,
     ],
     sampled,
   )
