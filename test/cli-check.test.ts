@@ -235,7 +235,7 @@ experiments:
 })
 
 describe('a pattern covers another', () => {
-  const pattern = fc.string({ unit: fc.constantFrom('a', 'b', '*'), maxLength: 6 })
+  const pattern = fc.string({ unit: fc.constantFrom('a', 'b', '*'), maxLength: 3 })
   const model = fc.string({ unit: fc.constantFrom('a', 'b', 'c'), maxLength: 4 })
 
   test('exactly when it takes all models that the other takes', () => {
@@ -243,7 +243,7 @@ describe('a pattern covers another', () => {
       fc.property(
         pattern,
         pattern,
-        fc.array(model, { minLength: 6, maxLength: 6 }),
+        fc.array(model, { minLength: 3, maxLength: 3 }),
         (broad, narrow, runs) => {
           let at = 0
           const taken = narrow.replaceAll('*', () => runs[at++]!)
@@ -253,6 +253,8 @@ describe('a pattern covers another', () => {
           else expect(modelMatcher(broad)(narrow.replaceAll('*', 'z'))).toBe(false)
         },
       ),
+      // Most pairs have nothing to do with each other.
+      { numRuns: 5_000 },
     )
   })
 })
