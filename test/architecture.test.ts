@@ -8,6 +8,7 @@ const SRC = join(import.meta.dirname, '../src')
 /** What each layer may import besides itself; the top may import everything. */
 const LAYERS: Record<string, readonly string[] | 'everything'> = {
   'node.ts': 'everything',
+  node: 'everything',
   cli: 'everything',
   http: ['pipeline', 'judge', 'policy', 'domain'],
   pipeline: ['policy', 'domain'],

@@ -116,16 +116,15 @@ describe('ballast check', () => {
     expect([code, stdout]).toEqual([1, ''])
     expect(stderr).toBe(
       [
-        'FILE:1:1: "routes" is missing',
         'FILE:1:9: listen: is an address such as 127.0.0.1:8787',
-        'FILE:2:1: unknown key "routs"',
+        'FILE:2:1: unknown key "routs", did you mean "routes"?',
         'FILE:3:61: the environment variable NOT_SET is not set',
-        'FILE: 4 problems.\n',
+        'FILE: 3 problems.\n',
       ].join('\n'),
     )
     const json = await check(BAD, '--json')
     expect(json.code).toBe(1)
-    expect(JSON.parse(json.stdout)).toMatchObject({ ok: false, problems: { length: 4 }, plan: null })
+    expect(JSON.parse(json.stdout)).toMatchObject({ ok: false, problems: { length: 3 }, plan: null })
   })
 
   test('ends with 2 when there is no such file', async () => {

@@ -332,7 +332,7 @@ describe('explained under a policy of the catalog, a message', () => {
 })
 
 /** Whether every context of the paper has to be in the catalog. */
-const ALL_CONTEXTS = false
+const ALL_CONTEXTS = true
 
 interface PaperContexts {
   readonly datasets: readonly {

@@ -91,13 +91,12 @@ routes: [{model: "*", upstream: p}]
     expect(stdout).toBe('')
     const lines = stderr.trim().split('\n')
     expect(lines.slice(0, -1).map((line) => line.replace(file, 'FILE'))).toEqual([
-      'FILE:1:1: "routes" is missing',
       'FILE:1:9: listen: is an address such as 127.0.0.1:8787',
       'FILE:2:27: upstreams.p.base_url: is not an http(s) URL; an example is https://api.openai.com/v1',
       'FILE:2:47: the environment variable NO_SUCH_KEY is not set',
-      'FILE:3:1: unknown key "routs"',
+      'FILE:3:1: unknown key "routs", did you mean "routes"?',
     ])
-    expect(lines.at(-1)).toBe('ballast does not start: 5 problems in its configuration.')
+    expect(lines.at(-1)).toBe('ballast does not start: 4 problems in its configuration.')
   })
 
   test('says which file is missing', async () => {

@@ -118,7 +118,12 @@ describe('README', () => {
 describe('docs/configuration.md', () => {
   test('shows a configuration that is accepted, with the defaults as they are', () => {
     const [yaml] = blocks(read('docs/configuration.md'), 'yaml')
-    const environment = { OPENAI_API_KEY: 'sk-1', WEB_KEY: 'web-key-1', BALLAST_ADMIN_TOKEN: 'token-123' }
+    const environment = {
+      OPENAI_API_KEY: 'sk-1',
+      WEB_KEY: 'web-key-1',
+      BALLAST_ADMIN_TOKEN: 'token-123',
+      BALLAST_UNIT_KEY: 'a-key-of-16-characters',
+    }
     const options = { environment, catalog: CATALOG_FOLDER }
     const shown = parseConfig(yaml!, 'ballast.yaml', options)
     const least = parseConfig(
@@ -138,10 +143,45 @@ describe('docs/configuration.md', () => {
     ] as const) {
       expect([key, shown[key]]).toEqual([key, least[key]])
     }
-    const all = yaml!.replaceAll(/^( *)# (?=[a-z]+:| {2}- )/gm, '$1')
-    expect(parseConfig(all, 'ballast.yaml', options).clients).toEqual([
+    const all = yaml!.replaceAll(/^( *)# (?=[a-z_]+:| {2}- )/gm, '$1')
+    const whole = parseConfig(all, 'ballast.yaml', options)
+    expect(whole.clients).toEqual([
       { name: 'web', key: 'web-key-1', requests_per_minute: 600, concurrent: 50 },
     ])
+    expect([whole.unit_key, whole.holdout?.share, whole.experiments.birds!.ramp]).toEqual([
+      'a-key-of-16-characters',
+      0.05,
+      0.1,
+    ])
+    const { birds } = parseConfig(yaml!.replace(/^ +unit: .*\n/m, ''), 'ballast.yaml', options).experiments
+    expect(shown.experiments.birds).toEqual(birds)
+  })
+})
+
+describe('docs/experiments.md', () => {
+  test('shows a configuration that is accepted', () => {
+    const [yaml] = blocks(read('docs/experiments.md'), 'yaml')
+    const upstreams = 'upstreams: {openai: {base_url: "https://api.openai.com/v1"}}\n'
+    const options = { environment: { BALLAST_UNIT_KEY: 'a-key-of-16-characters' }, catalog: CATALOG_FOLDER }
+    const { experiments, routes } = parseConfig(upstreams + yaml, 'ballast.yaml', options)
+    expect([Object.keys(experiments), routes[1]!.experiments]).toEqual([
+      ['birds', 'tone', 'date'],
+      { tone: 2, date: 1 },
+    ])
+  })
+})
+
+describe('policies/README.md', () => {
+  test('shows policies and conditions that are accepted', () => {
+    const shown = blocks(read('policies/README.md'), 'yaml').filter((yaml) => yaml.startsWith('policies:'))
+    expect(shown.length).toBeGreaterThanOrEqual(2)
+    for (const yaml of shown) {
+      const folder = mkdtempSync(join(tmpdir(), 'ballast-'))
+      writeFileSync(join(folder, 'mine.yaml'), yaml)
+      const text = `policies: ${folder}\nupstreams: {p: {base_url: "https://api.openai.com/v1"}}\nroutes: [{model: "*", upstream: p, policy: mine/my-context}]\n`
+      const options = { environment: {}, catalog: CATALOG_FOLDER }
+      expect([...parseConfig(text, 'ballast.yaml', options).policies.keys()]).toEqual(['mine/my-context'])
+    }
   })
 })
 

@@ -1,6 +1,6 @@
 /** The `Metrics` port on prom-client: the series of SPEC section 8. Composed by `node.ts`. */
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
-import type { Metrics, QueueStatus } from '../domain/ports.ts'
+import type { Metrics, QueueStatus, ReloadOutcome } from '../domain/ports.ts'
 import type { Estimate, Report } from '../domain/report.ts'
 
 export interface PrometheusSources {
@@ -66,6 +66,11 @@ export function createPrometheusMetrics(): PrometheusMetrics {
     'policy',
     'placement',
   ])
+  const notInjected = counter(
+    'ballast_not_injected_total',
+    'Requests sent without their policy: a condition of it was unmet, or they had no place for it (unsupported).',
+    ['policy', 'reason'],
+  )
   const samples = counter('ballast_samples_total', 'Exchanges drawn for judging, by what became of them.', [
     'experiment',
     'arm',
@@ -89,6 +94,15 @@ export function createPrometheusMetrics(): PrometheusMetrics {
     ['model', 'outcome'],
   )
   const judgeTokens = counter('ballast_judge_tokens_total', 'Tokens the judge used.', ['model', 'kind'])
+
+  const reloads = counter(
+    'ballast_config_reloads_total',
+    'Times the configuration was read anew; failed: the running one stayed.',
+    ['outcome'],
+  )
+  // A series that begins with its first event hides that event from `increase`.
+  for (const outcome of ['applied', 'failed', 'unchanged'] satisfies ReloadOutcome[])
+    reloads.inc({ outcome }, 0)
 
   let sources: PrometheusSources | null = null
   // prom-client collects one metric after the other; the reports are asked for once per scrape.
@@ -175,6 +189,7 @@ export function createPrometheusMetrics(): PrometheusMetrics {
     proxyOverhead: (route, ms) => overhead.observe({ route }, ms / 1000),
     upstreamRequest: (upstream, outcome) => upstreams.inc({ upstream, outcome }),
     exposure: (experiment, arm) => exposures.inc({ experiment, arm }),
+    notInjected: (policy, reason) => notInjected.inc({ policy, reason }),
     injection: (policy, placement) => injections.inc({ policy, placement }),
     sample: (experiment, arm, outcome) => samples.inc({ experiment, arm, outcome }),
     verdict: (experiment, arm, check, verdict) => verdicts.inc({ experiment, arm, check, verdict }),
@@ -183,5 +198,6 @@ export function createPrometheusMetrics(): PrometheusMetrics {
     },
     judgeRequest: (model, outcome) => judgeRequests.inc({ model, outcome }),
     judgeTokens: (model, kind, tokens) => judgeTokens.inc({ model, kind }, tokens),
+    configReload: (outcome) => reloads.inc({ outcome }),
   }
 }

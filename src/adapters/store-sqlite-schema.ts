@@ -1,4 +1,5 @@
 /** Tables and migrations of `store-sqlite.ts`. A migration that has been released is never changed. */
+import { createHmac, randomBytes } from 'node:crypto'
 import type { Kysely } from 'kysely'
 import type { Migration } from 'kysely/migration'
 
@@ -42,6 +43,8 @@ export interface Tables {
     anonymous_units: number
   }
   units: { experiment: string; arm: string; assignment: string; unit: string }
+  /** What belongs to the store as a whole. */
+  settings: { name: string; value: string }
 }
 
 export const migrations: Record<string, Migration> = {
@@ -107,6 +110,28 @@ export const migrations: Record<string, Migration> = {
         .addColumn('unit', 'text', (column) => column.notNull())
         .addPrimaryKeyConstraint('units_once', ['experiment', 'arm', 'assignment', 'unit'])
         .execute()
+    },
+  },
+  /**
+   * Units were stored under a hash without a key, from which a guessed name can be confirmed. Their counts begin anew;
+   * samples keep telling their units apart, under a key that nobody has.
+   */
+  '0002-unit-keys': {
+    async up(given: Kysely<never>) {
+      const db = given as unknown as Kysely<Tables>
+      await db.schema
+        .createTable('settings')
+        .addColumn('name', 'text', (column) => column.primaryKey())
+        .addColumn('value', 'text', (column) => column.notNull())
+        .execute()
+      await db.deleteFrom('units').execute()
+      const key = randomBytes(32)
+      await db.schema.createIndex('samples_by_unit').on('samples').column('unit').execute()
+      for (const { unit } of await db.selectFrom('samples').select('unit').distinct().execute()) {
+        const keyed = createHmac('sha256', key).update(unit).digest('hex').slice(0, 32)
+        await db.updateTable('samples').set({ unit: keyed }).where('unit', '=', unit).execute()
+      }
+      await db.schema.dropIndex('samples_by_unit').execute()
     },
   },
 }

@@ -2,7 +2,7 @@
  * The `Store` and `Queue` ports on SQLite (`node:sqlite`, WAL), with Kysely for queries and migrations. Several
  * processes may share one file. `:memory:` is the store of the demo and of tests. Composed by `node.ts`.
  */
-import { hash } from 'node:crypto'
+import { hash, randomBytes } from 'node:crypto'
 import { closeSync, openSync } from 'node:fs'
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -35,6 +35,7 @@ const BUSY_POLL_MS = 25
 const SQLITE_BUSY = 5
 const MIGRATION_ATTEMPTS = 5
 const MIGRATION_WAIT_MS = 200
+const UNIT_KEY = 'unit_key'
 /** The number of waiting samples is counted anew this often and kept up in between. */
 const RECOUNT_MS = 1_000
 
@@ -93,13 +94,18 @@ async function patiently<T>(run: () => Promise<T>): Promise<T> {
 
 export class SqliteStore implements Store, Queue {
   private readonly db: Kysely<Tables>
-  private readonly queueLimit: number
+  private queueLimit: number
   private waiting = 0
   private countedAt = Number.NEGATIVE_INFINITY
 
   constructor(db: Kysely<Tables>, queueLimit: number) {
     this.db = db
     this.queueLimit = queueLimit
+  }
+
+  /** Takes no more than this many waiting samples from now on. */
+  limitQueue(limit: number): void {
+    this.queueLimit = limit
   }
 
   async offer(sample: Sample): Promise<boolean> {
@@ -226,6 +232,23 @@ export class SqliteStore implements Store, Queue {
         }
       }),
     )
+  }
+
+  async unitKey(): Promise<string> {
+    // Of processes that start together the first one's stays.
+    await patiently(() =>
+      this.db
+        .insertInto('settings')
+        .values({ name: UNIT_KEY, value: randomBytes(32).toString('base64url') })
+        .onConflict((conflict) => conflict.doNothing())
+        .execute(),
+    )
+    const { value } = await this.db
+      .selectFrom('settings')
+      .select('value')
+      .where('name', '=', UNIT_KEY)
+      .executeTakeFirstOrThrow()
+    return value
   }
 
   async exposures(experiment: string): Promise<ArmTally[]> {

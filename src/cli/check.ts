@@ -1,12 +1,16 @@
 /** `ballast check`: says what is wrong or doubtful in a configuration, and prints what it will do. */
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { styleText } from 'node:util'
 import { Command } from 'commander'
-import { type Config, ConfigError } from '../config/load.ts'
+import { type Config, ConfigError, shortest } from '../config/load.ts'
 import { formatProblem, type Problem, YamlSource } from '../config/source.ts'
+import type { Score } from '../domain/verdict.ts'
+import { findWrongExamples } from '../judge/examples.ts'
 import { compilePlan } from '../policy/compile.ts'
 import { openConfig } from './catalog.ts'
-import { drawPlan, viewPlan } from './plan.ts'
+import { viewPlan } from './plan.ts'
+import { drawPlan } from './plan-text.ts'
 import { count } from './text.ts'
 import { fromHere } from './usage.ts'
 import { findWarnings } from './warnings.ts'
@@ -62,7 +66,11 @@ function read(file: string) {
     const config = openConfig(file)
     // What `serve` would do with it next.
     compilePlan(config)
-    return { problems: [], warnings: placeWarnings(config, file), plan: viewPlan(config) }
+    return {
+      problems: placeExamples(config),
+      warnings: placeWarnings(config, file),
+      plan: viewPlan(config),
+    }
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error
     return { problems: error.problems, warnings: [], plan: null }
@@ -74,4 +82,26 @@ function placeWarnings(config: Config, file: string): Problem[] {
   const source = new YamlSource(file, readFileSync(fromHere(file), 'utf8'), process.env)
   for (const { path, message } of findWarnings(config)) source.report(path, message)
   return source.problems.sort((a, b) => a.line - b.line || a.column - b.column)
+}
+
+/** Examples that their checks do not bear out, with their lines. `serve` does not mind them. */
+function placeExamples({ checks, folders }: Config): Problem[] {
+  return [...checks.values()].flatMap((check) => {
+    const wrong = findWrongExamples(check)
+    const file = folders
+      .flatMap((folder) => ['yaml', 'yml'].map((ending) => join(folder, 'checks', `${check.id}.${ending}`)))
+      .find((path) => existsSync(path))
+    if (wrong.length === 0 || file === undefined) return []
+    const source = new YamlSource(shortest(file), readFileSync(file, 'utf8'))
+    for (const { index, scores, verdict } of wrong) {
+      const read = Object.entries(scores).map(([rubric, score]) => `${rubric}: ${scoreInWords(score)}`)
+      const message = `is "${check.examples[index]!.verdict}", but the check makes "${verdict}" of its replies (${read.join(', ')})`
+      source.report(['examples', index, 'verdict'], message)
+    }
+    return source.problems
+  })
+}
+
+function scoreInWords(score: Score): string {
+  return score.kind === 'number' || score.kind === 'label' ? String(score.value) : 'cannot be read'
 }

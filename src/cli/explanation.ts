@@ -1,30 +1,20 @@
 /**
  * What happens to a request, as a list of steps: what was decided in each, and why. Used by `ballast explain`. A step is
- * made from a part of the `Decision`; what a decision comes to know is told here in one function.
+ * made from a part of the `Decision`; who is in which arm is told by `explain-assignment.ts`.
  */
 import { type BallastError, toBallastError } from '../domain/errors.ts'
-import type { Unit } from '../domain/experiment.ts'
 import { CREDENTIALS } from '../domain/headers.ts'
 import { DATE_VARIABLE, type Policy } from '../domain/policy.ts'
 import type { RawHeaders } from '../domain/ports.ts'
 import { STATUSES } from '../http/errors.ts'
 import { compileHeaderRules, type HeaderSettings } from '../pipeline/headers.ts'
-import { fraction, isSampled } from '../policy/assign.ts'
-import type { CompiledExperiment, CompiledRoute, Plan } from '../policy/compile.ts'
-import type { Assignment, Decision, Injection, InjectionOutcome } from '../policy/decide.ts'
+import type { CompiledRoute, Plan } from '../policy/compile.ts'
+import type { Decision, Injection, InjectionOutcome } from '../policy/decide.ts'
 import type { DecodedRequest, SurfaceName } from '../policy/surface.ts'
-import { PLACEMENTS } from './policy-text.ts'
-import { count, percentage } from './text.ts'
-
-export interface Step {
-  readonly step: 'admit' | 'decode' | 'route' | 'assign' | 'inject' | 'sample' | 'forward'
-  /** In a line. */
-  readonly decided: string
-  /** A line a reason. */
-  readonly why: readonly string[]
-  /** The same for programs. */
-  readonly facts: Readonly<Record<string, unknown>>
-}
+import { explainAssignment, explainSampling } from './explain-assignment.ts'
+import { conditionsInWords, PLACEMENTS } from './policy-text.ts'
+import type { Step } from './step.ts'
+import { count } from './text.ts'
 
 /** Steps as far as the request came; the one that refuses it is the last. */
 export function explainDecision(
@@ -42,7 +32,7 @@ export function explainDecision(
   const steps: Step[] = []
   if (decoded !== null) steps.push(explainDecoding(decoded, request.surface))
   if (route !== null) steps.push(explainRoute(plan, route))
-  if (assignment !== null) steps.push(explainAssignment(assignment, request))
+  if (route !== null && assignment !== null) steps.push(explainAssignment(route, assignment, request))
   if (injection !== null) steps.push(explainInjection(injection, policies, request))
   if (error !== null) {
     const failed =
@@ -99,7 +89,7 @@ function explainDecoding({ model, stream, user, size }: DecodedRequest, surface:
 const MOST_TRIED = 8
 
 function explainRoute({ routes }: Plan, route: CompiledRoute): Step {
-  const index = routes.indexOf(route)
+  const { index } = route
   const tried = routes.slice(0, index).map(({ name }) => name)
   const more = tried.length > MOST_TRIED ? [`so do ${tried.length - MOST_TRIED} more before it`] : []
   return {
@@ -110,83 +100,52 @@ function explainRoute({ routes }: Plan, route: CompiledRoute): Step {
   }
 }
 
-interface RequestId {
-  readonly id: string
-  readonly idGiven: boolean
-}
-
-function explainAssignment({ unit, experiment, arm }: Assignment, request: RequestId): Step {
-  const facts = {
-    experiment: experiment.name === '' ? null : experiment.name,
-    arm: arm.name === '' ? null : arm.name,
-    policy: arm.policyId,
-    unit,
-  }
-  if (experiment.arms.length === 1) {
-    const measured =
-      experiment.name === '' ? 'nothing is injected and nothing is measured' : `arm ${arm.name}`
-    return { step: 'assign', decided: `no experiment: ${measured} on this route`, why: [], facts }
-  }
-  const total = experiment.arms.at(-1)!.cumulativeWeight
-  const point = fraction(`${experiment.name}:${experiment.salt}:${unit.value}`)
-  const line = experiment.arms
-    .filter(({ weight }) => weight > 0)
-    .map(({ name, weight, cumulativeWeight }) => ({
-      arm: name,
-      from: (cumulativeWeight - weight) / total,
-      to: cumulativeWeight / total,
-    }))
-  const share = arm.weight / total
-  return {
-    step: 'assign',
-    decided: `arm ${arm.name} of experiment ${experiment.name}, which has ${percentage(share)} of the units`,
-    why: [
-      ...explainUnit(unit, experiment, request),
-      `its point on the assignment line is ${point.toFixed(4)}: ${line
-        .map(({ arm, from, to }) => `${arm} ${rounded(from)} to ${rounded(to)}`)
-        .join(', ')}`,
-    ],
-    facts: { ...facts, share, point, line },
-  }
-}
-
-/** Which source the unit came from, and which were looked for before. */
-function explainUnit({ source, value }: Unit, experiment: CompiledExperiment, request: RequestId): string[] {
-  const sources: readonly string[] = experiment.unit
-  const absent = sources.slice(0, source === 'request' ? sources.length : sources.indexOf(source))
-  const without = absent.length === 0 ? [] : [`not there: ${absent.map(sourceInWords).join(', ')}`]
-  if (source !== 'request') return [`unit "${value}", from ${sourceInWords(source)}`, ...without]
-  const drawn = request.idGiven
-    ? 'another request comes into another arm'
-    : 'its arm is drawn anew for each, so this is one of those it may get'
-  return [`the request has no unit and is its own (id ${value}): ${drawn}`, ...without]
-}
-
-function sourceInWords(source: string): string {
-  switch (source) {
-    case 'header':
-      return 'the header x-ballast-unit'
-    case 'session':
-      return 'the header x-ballast-session'
-    case 'client':
-      return 'the client'
-    default:
-      return `the body's "${source}"`
-  }
-}
-
 const OUTCOMES: Readonly<Record<InjectionOutcome, (policy: string) => string>> = {
   injected: (policy) => `policy ${policy}`,
   present: (policy) => `nothing more of policy ${policy}`,
   none: () => 'nothing: no policy applies',
+  unmet: (policy) => `nothing: a condition of policy ${policy} does not hold`,
+  unsupported: (policy) => `nothing: there is no place for policy ${policy}`,
+}
+
+interface Circumstances {
+  readonly at: number
+  readonly surface: SurfaceName
 }
 
 function explainInjection(
-  { outcome, policy, splices }: Injection,
+  injection: Injection,
   policies: ReadonlyMap<string, Policy>,
-  { at, surface }: { readonly at: number; readonly surface: SurfaceName },
+  circumstances: Circumstances,
 ): Step {
-  const interventions = policy === null ? [] : (policies.get(policy.id)?.interventions ?? [])
+  const { outcome, policy, splices, reason } = injection
+  const known = policy === null ? undefined : policies.get(policy.id)
+  return {
+    step: 'inject',
+    decided: OUTCOMES[outcome](policy?.id ?? ''),
+    why: explainOutcome(injection, known, circumstances),
+    facts: {
+      outcome,
+      policy: policy?.id ?? null,
+      reason,
+      interventions: known?.interventions ?? [],
+      spans: splices.length,
+    },
+  }
+}
+
+function explainOutcome(
+  { outcome, reason }: Injection,
+  policy: Policy | undefined,
+  { at, surface }: Circumstances,
+): string[] {
+  if (outcome === 'unmet') {
+    const condition = conditionsInWords(policy?.when).find(({ name }) => name === reason)
+    return [`it is applied only where ${condition?.words ?? reason} (when.${reason})`]
+  }
+  if (outcome === 'unsupported')
+    return [`${reason}; the policy says on_unsupported: skip, so the request is sent without it`]
+  const interventions = policy?.interventions ?? []
   const why = interventions.map(({ placement }) => `${placement}: ${placeInWords(placement, surface)}`)
   if (outcome === 'present') {
     const earlier = surface === 'responses' ? ', or had it in an earlier turn of this conversation' : ''
@@ -194,47 +153,13 @@ function explainInjection(
   }
   const day = new Date(at).toISOString().slice(0, 10)
   if (interventions.some(({ text }) => text.includes(DATE_VARIABLE))) why.push(`${DATE_VARIABLE} is ${day}`)
-  return {
-    step: 'inject',
-    decided: OUTCOMES[outcome](policy?.id ?? ''),
-    why: [...new Set(why)],
-    facts: { outcome, policy: policy?.id ?? null, interventions, spans: splices.length },
-  }
+  return [...new Set(why)]
 }
 
 function placeInWords(placement: keyof typeof PLACEMENTS, surface: SurfaceName): string {
   if (surface === 'completions') return 'in front of every prompt, since prompts have no roles'
   if (surface === 'responses' && /system|developer/.test(placement)) return 'in "instructions"'
   return PLACEMENTS[placement]
-}
-
-function explainSampling({ experiment, arm }: Assignment, { id, idGiven }: RequestId): Step {
-  const { check } = experiment
-  const rate = arm.sampleRate
-  const facts = { check: check?.id ?? null, rate, sampled: null as boolean | null }
-  const step = (decided: string, why: string[] = [], sampled: boolean | null = null): Step => ({
-    step: 'sample',
-    decided,
-    why,
-    facts: { ...facts, sampled },
-  })
-  if (check === null) return step('the answer is not judged: there is no check', [], false)
-  const by = `by check ${check.id}`
-  if (rate <= 0) return step(`the answer is not judged ${by}: its rate is 0%`, [], false)
-  if (rate >= 1) return step(`the answer is judged ${by}, like every one`, [], true)
-  if (!idGiven) {
-    return step(`${percentage(rate)} of answers are judged ${by}`, [
-      'which ones follows from their request ids; --request-id tells it of one',
-    ])
-  }
-  const sampled = isSampled(check.id, id, rate)
-  return step(
-    `the answer is ${sampled ? '' : 'not '}judged ${by}`,
-    [
-      `the id's point is ${rounded(fraction(`${check.id}:${id}`))}; below ${rounded(rate)}, ${percentage(rate)} of them, answers are judged`,
-    ],
-    sampled,
-  )
 }
 
 export interface Destination {
@@ -294,8 +219,4 @@ export function explainForwarding(
       fallback,
     },
   }
-}
-
-function rounded(share: number): string {
-  return String(Number(share.toFixed(4)))
 }

@@ -1,8 +1,10 @@
-/** A configuration as it will run, without its secrets: as data, and as text for people. Used by `ballast check`. */
+/** A configuration as it will run, without its secrets, as data. Used by `ballast check`; `plan-text.ts` draws it. */
 import type { Config } from '../config/load.ts'
 import { formatAddress } from '../config/schema.ts'
-import { defaultUpstream } from '../node.ts'
-import { bold, columnsOf, labelled, percentage, printable, table, wrap } from './text.ts'
+import type { Experiment, Ramp, Route } from '../domain/experiment.ts'
+import type { Policy } from '../domain/policy.ts'
+import { defaultUpstream } from '../node/snapshot.ts'
+import { experimentsOf } from './warnings.ts'
 
 export interface PlanView {
   readonly hash: string
@@ -15,24 +17,41 @@ export interface PlanView {
   readonly routes: readonly RouteView[]
   /** The upstream of requests that no route decides. */
   readonly passthrough: string
+  /** Share of the units that are kept out of everything, 0 to 1; 0 without a holdout. */
+  readonly holdout: number
+  /** Whether units are stored under a key of the configuration, or one that the store keeps. */
+  readonly unitKey: boolean
   readonly experiments: readonly ExperimentView[]
+  /** Those that something injects. */
+  readonly policies: readonly PolicyView[]
   readonly checks: readonly CheckView[]
   readonly judge: { readonly upstream: string; readonly model: string; readonly concurrency: number } | null
   readonly upstreams: readonly UpstreamView[]
 }
 
-interface RouteView {
+export interface RouteView {
   readonly model: string
   readonly upstream: string
   readonly experiment: string | null
+  /** Those that exclude each other on this route; empty where it has one or none. */
+  readonly experiments: readonly {
+    readonly experiment: string
+    readonly weight: number
+    /** Of the units, 0 to 1. */
+    readonly share: number
+  }[]
   readonly policy: string | null
   readonly check: string | null
   readonly sample: number
 }
 
-interface ExperimentView {
+export interface ExperimentView {
   readonly experiment: string
   readonly unit: readonly string[]
+  /** Share of the units taken in, 0 to 1; or by the day it begins to hold. */
+  readonly ramp: Ramp
+  /** Whether the kill switch of all arms is thrown. */
+  readonly off: boolean
   readonly check: string | null
   readonly arms: readonly {
     readonly arm: string
@@ -42,7 +61,16 @@ interface ExperimentView {
     readonly share: number
     /** Of the answers, 0 to 1. */
     readonly sample: number
+    /** Whether its kill switch is thrown, or that of all arms. */
+    readonly off: boolean
   }[]
+}
+
+export interface PolicyView {
+  readonly policy: string
+  /** Null where it is applied to every request. */
+  readonly when: Policy['when'] | null
+  readonly on_unsupported: NonNullable<Policy['on_unsupported']>
 }
 
 interface CheckView {
@@ -57,18 +85,26 @@ interface CheckView {
   }[]
 }
 
-interface UpstreamView {
+export interface UpstreamView {
   readonly upstream: string
   readonly base_url: string
   /** Whose key is sent. */
   readonly key: 'its own' | "the client's" | 'none'
   readonly retries: number
   readonly fallback: readonly string[]
+  /** What passes, as the configuration lists it, and the names of what is sent besides. */
+  readonly headers: {
+    readonly request: readonly string[]
+    readonly response: readonly string[]
+    readonly set: readonly string[]
+  }
 }
 
 export function viewPlan(config: Config): PlanView {
   const { routes, experiments, checks, judge, clients } = config
+  const arms = Object.values(experiments).flatMap((experiment) => Object.values(experiment.arms))
   const used = new Set([...routes, ...Object.values(experiments)].map(({ check }) => check))
+  const injected = new Set([...routes, ...arms].map(({ policy }) => policy))
   return {
     hash: config.hash,
     listen: formatAddress(config.listen),
@@ -76,30 +112,18 @@ export function viewPlan(config: Config): PlanView {
     adminToken: config.admin.token !== undefined,
     store: config.store,
     clients: Array.isArray(clients) ? clients.map(({ name }) => name) : clients === 'open' ? 'open' : 'local',
-    routes: routes.map(({ model, upstream, experiment, policy, check, sample }) => ({
-      model,
-      upstream,
-      experiment: experiment ?? null,
-      policy: policy ?? null,
-      check: check ?? null,
-      sample: sample ?? 0,
-    })),
+    routes: routes.map(viewRoute),
     passthrough: defaultUpstream(config),
-    experiments: Object.entries(experiments).map(([experiment, { unit, arms, check, sample }]) => {
-      const total = Object.values(arms).reduce((sum, { weight }) => sum + weight, 0)
-      return {
-        experiment,
-        unit,
-        check: check ?? null,
-        arms: Object.entries(arms).map(([arm, { weight, policy }]) => ({
-          arm,
-          policy: policy ?? null,
-          weight,
-          share: weight / total,
-          sample: typeof sample === 'object' ? (sample[arm] ?? 0) : (sample ?? 0),
-        })),
-      }
-    }),
+    holdout: config.holdout?.share ?? 0,
+    unitKey: config.unit_key !== undefined,
+    experiments: Object.entries(experiments).map(([name, experiment]) => viewExperiment(name, experiment)),
+    policies: [...config.policies.values()]
+      .filter(({ id }) => injected.has(id))
+      .map(({ id, when, on_unsupported }) => ({
+        policy: id,
+        when: when ?? null,
+        on_unsupported: on_unsupported ?? 'reject',
+      })),
     checks: [...checks.values()]
       .filter(({ id }) => used.has(id))
       .map(({ id, description, rubrics }) => ({
@@ -117,91 +141,51 @@ export function viewPlan(config: Config): PlanView {
         ? null
         : { upstream: judge.upstream, model: judge.model, concurrency: judge.concurrency },
     upstreams: Object.entries(config.upstreams).map(
-      ([upstream, { base_url, api_key, retries, fallback }]) => ({
+      ([upstream, { base_url, api_key, retries, fallback, headers }]) => ({
         upstream,
         base_url,
         key: api_key === undefined ? 'none' : api_key === 'passthrough' ? "the client's" : 'its own',
         retries,
         fallback,
+        headers: { ...headers, set: Object.keys(headers.set) },
       }),
     ),
   }
 }
 
-const CLIENTS = {
-  open: 'open: no keys are asked for',
-  local: 'no keys; only this machine is answered',
-} as const
-
-const ROOM = 13
-
-/** @returns lines that fit into `columns` where the names in them do. */
-export function drawPlan(plan: PlanView, columns = columnsOf(process.stdout)): string {
-  const { clients, judge } = plan
-  const line = (label: string, text: string) => `${labelled(label, printable(text), columns, ROOM)}\n`
-  const section = (title: string, rows: readonly (readonly string[])[], below?: string) => {
-    const lines = printable(table(rows, columns, 2))
-    return [`\n${bold(title)}\n${below === undefined ? '' : `${wrap(below, columns, 2)}\n`}${lines}`]
+function viewRoute(route: Route): RouteView {
+  const { model, upstream, experiment, policy, check, sample } = route
+  const exclusive = route.experiments === undefined ? [] : experimentsOf(route)
+  const total = exclusive.reduce((sum, { weight }) => sum + weight, 0)
+  return {
+    model,
+    upstream,
+    experiment: experiment ?? null,
+    experiments: exclusive.map(({ name, weight }) => ({ experiment: name, weight, share: weight / total })),
+    policy: policy ?? null,
+    check: check ?? null,
+    sample: sample ?? 0,
   }
-  return [
-    line('clients', typeof clients === 'string' ? CLIENTS[clients] : clients.join(', ')),
-    line('data plane', `http://${plan.listen}/v1`),
-    line('control', `http://${plan.admin}/${plan.adminToken ? ', with a token' : ''}`),
-    line('store', plan.store),
-    line(
-      'judge',
-      judge === null ? 'none' : `${judge.model} at ${judge.upstream}, ${judge.concurrency} at a time`,
-    ),
-    line('other paths', `pass as they are; where no route takes their model, to ${plan.passthrough}`),
-    line('hash', plan.hash),
-    ...section('Routes, the first match wins', [
-      ...plan.routes.map((route, index) => [
-        String(index + 1),
-        route.model,
-        `→ ${route.upstream}`,
-        routeInWords(route),
-      ]),
-    ]),
-    ...plan.experiments.flatMap(({ experiment, check, unit, arms }) =>
-      section(
-        `Experiment ${experiment}, ${check === null ? 'not measured' : `check ${check}`}`,
-        [
-          ['arm', 'share', 'judged', 'policy'],
-          ...arms.map(({ arm, share, sample, policy }) => [
-            arm,
-            percentage(share),
-            percentage(sample),
-            policy ?? 'nothing injected',
-          ]),
-        ],
-        `by ${unit.join(', ')}, else the request itself`,
-      ),
-    ),
-    ...plan.checks.flatMap(({ check, description, rubrics }) =>
-      section(
-        `Check ${check}`,
-        rubrics.map(({ rubric, scale, labels, model }) => [
-          rubric,
-          [...(scale === null ? [] : [`${scale[0]} to ${scale[1]}`]), ...labels].join(', '),
-          `asked of ${model ?? 'nobody'}`,
-        ]),
-        printable(description),
-      ),
-    ),
-    ...section(
-      'Upstreams',
-      plan.upstreams.map(({ upstream, base_url, key, retries, fallback }) => [
-        upstream,
-        base_url,
-        key === 'none' ? 'no key' : `key: ${key}`,
-        [`retries: ${retries}`, ...(fallback.length === 0 ? [] : [`then ${fallback.join(', ')}`])].join(', '),
-      ]),
-    ),
-  ].join('')
 }
 
-function routeInWords({ experiment, policy, check, sample }: RouteView): string {
-  if (experiment !== null) return `experiment ${experiment}`
-  const measured = check === null ? [] : [`check ${check} on ${percentage(sample)}`]
-  return [policy ?? 'nothing injected', ...measured].join(', ')
+function viewExperiment(
+  experiment: string,
+  { unit, arms, ramp, off = false, check, sample }: Experiment,
+): ExperimentView {
+  const total = Object.values(arms).reduce((sum, { weight }) => sum + weight, 0)
+  return {
+    experiment,
+    unit,
+    ramp,
+    off,
+    check: check ?? null,
+    arms: Object.entries(arms).map(([arm, { weight, policy, off: armOff = false }]) => ({
+      arm,
+      policy: policy ?? null,
+      weight,
+      share: weight / total,
+      sample: typeof sample === 'object' ? (sample[arm] ?? 0) : (sample ?? 0),
+      off: off || armOff,
+    })),
+  }
 }

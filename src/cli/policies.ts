@@ -3,7 +3,15 @@ import { Command } from 'commander'
 import { didYouMean } from '../config/near.ts'
 import type { Policy } from '../domain/policy.ts'
 import { type Catalog, type CatalogOptions, familyOf, findPolicy, openCatalog } from './catalog.ts'
-import { evidenceInWords, measuredShortly, PLACEMENTS, RELEVANCES, usageYaml } from './policy-text.ts'
+import {
+  conditionsInWords,
+  evidenceInWords,
+  measuredShortly,
+  PLACEMENTS,
+  RELEVANCES,
+  UNSUPPORTED,
+  usageYaml,
+} from './policy-text.ts'
 import { bold, columnsOf, count, dim, labelled, printable, table, wrap } from './text.ts'
 import { UsageError } from './usage.ts'
 
@@ -197,6 +205,7 @@ const ROOM = 12
 function drawPolicy(policy: Policy, { checks }: Catalog, columns: number): string {
   const { id, description, interventions, kind, relevance, trait } = policy
   const line = (label: string, text: string) => `${labelled(label, text, columns, ROOM)}\n`
+  const conditions = conditionsInWords(policy.when).map(({ words }) => words)
   const about = trait === undefined ? undefined : checks.get(trait)?.description
   return [
     `${bold(id)}\n`,
@@ -206,6 +215,8 @@ function drawPolicy(policy: Policy, { checks }: Catalog, columns: number): strin
         `\n${wrap(`${placement}: ${PLACEMENTS[placement]}`, columns)}\n${bold(wrap(printable(text), columns, 2))}\n`,
     ),
     '\n',
+    line('applied', conditions.length === 0 ? 'to every request' : `only where ${conditions.join(' and ')}`),
+    line('no place', UNSUPPORTED[policy.on_unsupported ?? 'reject']),
     line('kind', kind ?? 'not stated'),
     line('relevance', relevance === undefined ? 'not stated' : `${relevance}: ${RELEVANCES[relevance]}`),
     line('trait', trait === undefined ? 'not stated' : `${trait}${about === undefined ? '' : `: ${about}`}`),

@@ -1,5 +1,5 @@
 /** Policies in words: where a context goes, what is known of its effect, how to use it. Used by `policies` and `explain`. */
-import type { Placement, Policy } from '../domain/policy.ts'
+import { ANY_VALUE, type Placement, type Policy } from '../domain/policy.ts'
 
 export const PLACEMENTS: Readonly<Record<Placement, string>> = {
   'user-prepend': 'in front of the first user message, one space between',
@@ -13,6 +13,45 @@ export const PLACEMENTS: Readonly<Record<Placement, string>> = {
 export const RELEVANCES: Readonly<Record<NonNullable<Policy['relevance']>, string>> = {
   relevant: "makes the trait's behaviour expected",
   irrelevant: 'has nothing to do with the trait',
+}
+
+export const UNSUPPORTED: Readonly<Record<NonNullable<Policy['on_unsupported']>, string>> = {
+  reject: 'a request without a place for it is refused',
+  skip: 'a request without a place for it is sent as it came',
+}
+
+export interface ConditionInWords {
+  /** As in the policy's file, such as `header.x-feature`. */
+  readonly name: string
+  /** As it goes on after "only where". */
+  readonly words: string
+}
+
+/** When a policy is applied, each condition by itself. */
+export function conditionsInWords({
+  system,
+  turn,
+  header,
+  metadata,
+}: Policy['when'] = {}): ConditionInWords[] {
+  const valued = (kind: string, what: string, values: NonNullable<typeof header> = {}) =>
+    Object.entries(values).map(([key, wanted]) => ({
+      name: `${kind}.${key}`,
+      words: `${what} ${key} ${valuesInWords([wanted].flat())}`,
+    }))
+  return [
+    ...(system === undefined ? [] : [{ name: 'system', words: 'there is no system message, nor the like' }]),
+    ...(turn === undefined
+      ? []
+      : [{ name: 'turn', words: 'the model has not answered before the last user message' }]),
+    ...valued('header', 'the header', header),
+    ...valued('metadata', 'the metadata', metadata),
+  ]
+}
+
+function valuesInWords(values: readonly string[]): string {
+  if (values.includes(ANY_VALUE)) return 'has a value'
+  return `is ${values.map((value) => `"${value}"`).join(' or ')}`
 }
 
 const MEASURE = 'Measure it on your own model, against an arm that injects nothing.'

@@ -73,3 +73,8 @@ export function count(number: number, one: string, several = `${one}s`): string 
 export function percentage(share: number): string {
   return `${Number((share * 100).toFixed(2))}%`
 }
+
+/** A share or a point from 0 to 1, to four digits behind the point. */
+export function rounded(share: number): string {
+  return String(Number(share.toFixed(4)))
+}

@@ -1,10 +1,13 @@
 /** Reads folders of policies and checks (SPEC sections 5 and 7). Called by `load.ts`. */
 import { createHash, hash } from 'node:crypto'
-import { readdirSync, readFileSync } from 'node:fs'
+import { readdirSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { type Check, CheckFile } from '../domain/check.ts'
 import { type Policy, PolicyFile } from '../domain/policy.ts'
+import { readText } from './read.ts'
 import { type Problem, YamlSource } from './source.ts'
+
+const MISSING = new Set<unknown>(['ENOENT', 'ENOTDIR'])
 
 export interface Catalog {
   readonly policies: ReadonlyMap<string, Policy>
@@ -25,18 +28,26 @@ export function readCatalog(folders: readonly string[], show: (path: string) => 
   const texts = createHash('sha256')
 
   const open = (path: string): YamlSource | null => {
-    try {
-      const text = readFileSync(path, 'utf8')
-      texts.update(`${basename(path)}\0${text}\0`)
-      return new YamlSource(show(path), text)
-    } catch (error) {
-      problems.push(unreadable(show(path), error))
+    const text = readText(path, show(path))
+    if (typeof text !== 'string') {
+      problems.push(text)
       return null
+    }
+    texts.update(`${basename(path)}\0${text}\0`)
+    return new YamlSource(show(path), text)
+  }
+
+  const list = (folder: string): string[] => {
+    try {
+      return yamlFiles(folder)
+    } catch {
+      problems.push({ file: show(folder), line: 1, column: 1, message: 'this folder may not be read' })
+      return []
     }
   }
 
   for (const folder of folders) {
-    for (const name of yamlFiles(folder) ?? []) {
+    for (const name of list(folder)) {
       const source = open(join(folder, name))
       const family = name.replace(/\.ya?ml$/, '')
       for (const [index, entry] of (source?.check(PolicyFile)?.policies ?? []).entries()) {
@@ -46,7 +57,7 @@ export function readCatalog(folders: readonly string[], show: (path: string) => 
       }
       problems.push(...(source?.problems ?? []))
     }
-    for (const name of yamlFiles(join(folder, 'checks')) ?? []) {
+    for (const name of list(join(folder, 'checks'))) {
       const source = open(join(folder, 'checks', name))
       const check = source?.check(CheckFile)
       const id = name.replace(/\.ya?ml$/, '')
@@ -62,25 +73,14 @@ function checkVersion({ rubrics, rule }: Pick<Check, 'rubrics' | 'rule'>): strin
   return hash('sha256', JSON.stringify({ rubrics, rule }), 'hex').slice(0, 16)
 }
 
-function yamlFiles(folder: string): string[] | null {
+/** @returns nothing for a folder that does not exist. @throws for one that may not be read. */
+function yamlFiles(folder: string): string[] {
   try {
     return readdirSync(folder)
       .filter((name) => /\.ya?ml$/.test(name))
       .sort()
-  } catch {
-    return null
+  } catch (error) {
+    if (MISSING.has((error as { code?: unknown }).code)) return []
+    throw error
   }
-}
-
-export function unreadable(file: string, error: unknown): Problem {
-  const code = (error as { code?: unknown }).code
-  const reason =
-    code === 'ENOENT'
-      ? 'does not exist'
-      : code === 'EACCES'
-        ? 'may not be read'
-        : code === 'EISDIR'
-          ? 'is a folder'
-          : `cannot be read (${String(code)})`
-  return { file, line: 1, column: 1, message: reason }
 }

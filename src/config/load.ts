@@ -1,11 +1,13 @@
 /** Text -> frozen configuration, or every problem with its place (SPEC section 6). Called by `node.ts` and the commands. */
 import { createHash } from 'node:crypto'
-import { readFileSync, statSync } from 'node:fs'
+import { statSync } from 'node:fs'
 import { dirname, relative, resolve } from 'node:path'
 import type { Check } from '../domain/check.ts'
 import type { Policy } from '../domain/policy.ts'
-import { readCatalog, unreadable } from './catalog.ts'
+import { readCatalog } from './catalog.ts'
+import { readText } from './read.ts'
 import { checkReferences } from './references.ts'
+import { checkRestart, type FixedValues } from './restart.ts'
 import { ConfigFile, type ConfigValues } from './schema.ts'
 import { formatProblem, type Problem, YamlSource } from './source.ts'
 
@@ -14,16 +16,21 @@ export interface Config extends Omit<ConfigValues, 'policies'> {
   readonly checks: ReadonlyMap<string, Check>
   /** SHA-256 over the configuration's and the policies' text, first 16 hex digits; without what the environment holds. */
   readonly hash: string
+  /** Absolute paths of the folders that policies and checks came from. */
+  readonly folders: readonly string[]
 }
 
 /** Every problem of a configuration at once; the message is a line for each. */
 export class ConfigError extends Error {
   override readonly name = 'ConfigError'
   readonly problems: readonly Problem[]
+  /** As in `Config`, as far as they are known; some may not exist. */
+  readonly folders: readonly string[]
 
-  constructor(problems: readonly Problem[]) {
+  constructor(problems: readonly Problem[], folders: readonly string[] = []) {
     super(problems.map(formatProblem).join('\n'))
     this.problems = problems
+    this.folders = folders
   }
 }
 
@@ -32,17 +39,16 @@ export interface LoadOptions {
   readonly environment: Readonly<Record<string, string | undefined>>
   /** The folder that `policies: catalog` stands for. */
   readonly catalog: string
+  /** The configuration in force, if there is one: what cannot change while it runs is a problem. */
+  readonly running?: FixedValues
 }
 
 /** @throws ConfigError */
 export function loadConfigFile(path: string, options: LoadOptions): Config {
-  let text: string
-  try {
-    text = readFileSync(path, 'utf8')
-  } catch (error) {
-    throw new ConfigError([unreadable(shortest(path), error)])
-  }
-  return parseConfig(text, shortest(path), options)
+  const file = shortest(path)
+  const text = readText(path, file)
+  if (typeof text !== 'string') throw new ConfigError([text])
+  return parseConfig(text, file, options)
 }
 
 /**
@@ -57,29 +63,36 @@ export function parseConfig(text: string, file: string, options: LoadOptions): C
   const folders = policyFolders(source, base, options.catalog)
   const catalog = readCatalog(folders, (path) => shortest(path))
   if (source.value !== undefined) checkReferences(source, values, catalog, source.problems.length === noted)
-  const problems = [...source.problems, ...catalog.problems]
-  if (values === undefined || problems.length > 0) throw new ConfigError(sortProblems(problems))
-  const hash = createHash('sha256').update(text).update(catalog.hash).digest('hex').slice(0, 16)
-  const store = values.store.replace(
+  const store = values?.store.replace(
     /^sqlite:(?!:memory:)(.*)$/,
     (_, path: string) => `sqlite:${resolve(base, path)}`,
   )
-  return deepFreeze({ ...values, store, policies: catalog.policies, checks: catalog.checks, hash })
+  if (values !== undefined && store !== undefined && options.running !== undefined)
+    checkRestart(source, { ...values, store }, options.running)
+  const problems = [...source.problems, ...catalog.problems]
+  if (values === undefined || store === undefined || problems.length > 0)
+    throw new ConfigError(sortProblems(problems), folders)
+  const hash = createHash('sha256').update(text).update(catalog.hash).digest('hex').slice(0, 16)
+  const { policies, checks } = catalog
+  return deepFreeze({ ...values, store, policies, checks, hash, folders })
 }
 
 /** The folders that `policies` names; one that is none is a problem. */
 function policyFolders(source: YamlSource, base: string, shipped: string): string[] {
   const policies = (source.value as { policies?: unknown } | null | undefined)?.policies ?? 'catalog'
   return [policies].flat().flatMap((folder, index) => {
-    if (typeof folder !== 'string') return []
+    if (typeof folder !== 'string' || folder === '') return []
     const path = folder === 'catalog' ? shipped : resolve(base, folder)
-    if (statSync(path, { throwIfNoEntry: false })?.isDirectory() === true) return [path]
-    source.report(Array.isArray(policies) ? ['policies', index] : ['policies'], `there is no folder ${path}`)
-    return []
+    if (statSync(path, { throwIfNoEntry: false })?.isDirectory() !== true) {
+      const at = Array.isArray(policies) ? ['policies', index] : ['policies']
+      source.report(at, `there is no folder ${resolve(base, source.shown(folder))}`)
+    }
+    return [path]
   })
 }
 
-function shortest(path: string): string {
+/** A path as problems name it: from here, where that is shorter. */
+export function shortest(path: string): string {
   const here = relative('.', path)
   return here.length < path.length ? here : path
 }

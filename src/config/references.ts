@@ -4,16 +4,17 @@
  */
 import { CREDENTIALS, NEVER_SENT, nameMatcher } from '../domain/headers.ts'
 import type { Catalog } from './catalog.ts'
+import { didYouMean } from './near.ts'
+import {
+  checkExclusive,
+  checkExperiment,
+  list,
+  mapping,
+  NO_SAMPLE,
+  type Raw,
+} from './references-experiments.ts'
 import { type ConfigValues, isLoopback } from './schema.ts'
 import type { Path, YamlSource } from './source.ts'
-
-type Raw = Record<string, unknown>
-
-const NO_SAMPLE = 'judges nothing without "sample": say which share of the answers to judge, from 0 to 1'
-
-const mapping = (value: unknown): Raw =>
-  typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Raw) : {}
-const list = (value: unknown): unknown[] => (Array.isArray(value) ? value : [])
 
 /**
  * @param values the parsed configuration, undefined when the schema found problems.
@@ -28,16 +29,23 @@ export function checkReferences(
   const raw = mapping(source.value)
   const upstreams = mapping(raw.upstreams)
   const experiments = mapping(raw.experiments)
+  // Where they are no mapping, what is missing from them follows from that.
+  const isMapping = (value: unknown) => mapping(value) === value
+  const referUpstream = (path: Path, name: unknown) =>
+    isMapping(raw.upstreams) && refer(path, name, Object.keys(upstreams), 'upstream')
 
   const refer = (path: Path, name: unknown, known: Iterable<string>, what: string) => {
     if (typeof name !== 'string') return
     const names = [...known]
     if (names.includes(name)) return
-    const hint =
+    // Of many policies those of the same file are most likely meant.
+    const file = name.slice(0, name.indexOf('/') + 1)
+    names.sort((a, b) => Number(b.startsWith(file)) - Number(a.startsWith(file)))
+    const there =
       names.length === 0
-        ? 'there are none'
-        : `there are ${names.slice(0, 8).join(', ')}${names.length > 8 ? ', …' : ''}`
-    source.report(path, `${what} "${name}" does not exist; ${hint}`)
+        ? '; there are none'
+        : `; there are ${names.slice(0, 8).join(', ')}${names.length > 8 ? ', …' : ''}`
+    source.report(path, `${what} "${name}" does not exist${didYouMean(name, names) || there}`)
   }
   // Where the catalog has problems of its own, what is missing from it follows from them.
   const catalogWhole = foldersFound && catalog.problems.length === 0
@@ -51,8 +59,9 @@ export function checkReferences(
   for (const [index, value] of list(raw.routes).entries()) {
     const route = mapping(value)
     const at = (key: string): Path => ['routes', index, key]
-    refer(at('upstream'), route.upstream, Object.keys(upstreams), 'upstream')
-    refer(at('experiment'), route.experiment, Object.keys(experiments), 'experiment')
+    referUpstream(at('upstream'), route.upstream)
+    if (raw.experiments === undefined || isMapping(raw.experiments))
+      refer(at('experiment'), route.experiment, Object.keys(experiments), 'experiment')
     referPolicy(at('policy'), route.policy)
     referCheck(at('check'), route.check)
     if (patterns.has(route.model))
@@ -60,12 +69,16 @@ export function checkReferences(
     else if (patterns.has('*'))
       source.report(at('model'), 'is never reached: an earlier route takes every model')
     patterns.add(route.model)
+    const experimental = ['experiment', 'experiments'].filter((key) => route[key] !== undefined)
     for (const key of ['policy', 'check', 'sample']) {
-      if (route.experiment !== undefined && route[key] !== undefined) {
-        source.report(at(key), `stands beside "experiment", which has its own; move it there`)
+      if (experimental.length > 0 && route[key] !== undefined) {
+        source.report(at(key), `stands beside "${experimental[0]}", which has its own; move it there`)
       }
     }
-    if (route.sample !== undefined && route.check === undefined && route.experiment === undefined) {
+    if (experimental.length === 2)
+      source.report(at('experiments'), 'stands beside "experiment"; a route has one of them')
+    checkExclusive(source, at('experiments'), mapping(route.experiments), experiments)
+    if (route.sample !== undefined && route.check === undefined && experimental.length === 0) {
       source.report(at('sample'), 'says how much to judge, but there is no "check" to judge by')
     }
     if (route.check !== undefined && route.sample === undefined) source.report(at('check'), NO_SAMPLE)
@@ -74,45 +87,13 @@ export function checkReferences(
 
   for (const [name, value] of Object.entries(experiments)) {
     const experiment = mapping(value)
-    const arms = mapping(experiment.arms)
-    referCheck(['experiments', name, 'check'], experiment.check)
-    for (const [arm, settings] of Object.entries(arms)) {
-      referPolicy(['experiments', name, 'arms', arm, 'policy'], mapping(settings).policy)
-    }
-    const settings = Object.values(arms).map(mapping)
-    if (settings.length === 0) {
-      if (experiment.arms !== undefined)
-        source.report(['experiments', name, 'arms'], 'is empty: an experiment has at least one arm')
-    } else {
-      if (settings.every(({ weight }) => weight === 0))
-        source.report(['experiments', name, 'arms'], 'all weights are 0')
-      if (settings.every(({ policy }) => policy !== undefined) && experiment.without_control !== true) {
-        source.report(
-          ['experiments', name, 'arms'],
-          'no arm injects nothing, so there is nothing to compare with; add `control: {weight: 1}`, or say `without_control: true`',
-        )
-      }
-    }
-    if (experiment.sample !== undefined && experiment.check === undefined) {
-      source.report(
-        ['experiments', name, 'sample'],
-        'says how much to judge, but there is no "check" to judge by',
-      )
-    }
-    if (experiment.check !== undefined && experiment.sample === undefined) {
-      source.report(['experiments', name, 'check'], NO_SAMPLE)
-    }
-    const rates = mapping(experiment.sample)
-    for (const arm of Object.keys(rates)) {
-      if (!(arm in arms))
-        source.reportKey(['experiments', name, 'sample'], arm, `arm "${arm}" does not exist`)
-    }
-    judged ||= Number(experiment.sample) > 0 || Object.values(rates).some((rate) => Number(rate) > 0)
+    checkExperiment(source, name, experiment, { policy: referPolicy, check: referCheck })
+    judged ||= [experiment.sample, ...Object.values(mapping(experiment.sample))].some((it) => Number(it) > 0)
   }
 
-  refer(['passthrough'], raw.passthrough, Object.keys(upstreams), 'upstream')
+  referUpstream(['passthrough'], raw.passthrough)
   const judge = mapping(raw.judge)
-  refer(['judge', 'upstream'], judge.upstream, Object.keys(upstreams), 'upstream')
+  referUpstream(['judge', 'upstream'], judge.upstream)
   if (judged && raw.judge === undefined)
     source.report([], '"judge" is missing: something is sampled, and nobody would judge it')
   if (mapping(upstreams[String(judge.upstream)]).api_key === 'passthrough') {
@@ -135,7 +116,7 @@ export function checkReferences(
   for (const [name, upstream] of Object.entries(upstreams)) {
     checkHeaders(source, ['upstreams', name], mapping(upstream))
     for (const [index, fallback] of list(mapping(upstream).fallback).entries()) {
-      refer(['upstreams', name, 'fallback', index], fallback, Object.keys(upstreams), 'upstream')
+      referUpstream(['upstreams', name, 'fallback', index], fallback)
       if (fallback === name) source.report(['upstreams', name, 'fallback', index], 'is the upstream itself')
     }
     if (mapping(upstream).api_key === 'passthrough' && list(raw.clients).length > 0) {

@@ -3,23 +3,32 @@ import { isIPv6 } from 'node:net'
 import bytes from 'bytes'
 import ms from 'ms'
 import { z } from 'zod'
-import { Experiment, ExperimentName, Route } from '../domain/experiment.ts'
+import { Experiment, ExperimentName, Holdout, Route } from '../domain/experiment.ts'
 
 /** `5s`, `2m`, `1h` -> milliseconds. */
-const Duration = z.string('is a duration with a unit, such as 500ms, 5s or 2m').transform((text, context) => {
-  const value = /[a-z]/i.test(text) ? ms(text as ms.StringValue) : undefined
-  if (value !== undefined && Number.isFinite(value) && value > 0) return value
-  context.addIssue({ code: 'custom', message: 'is a duration with a unit, such as 500ms, 5s or 2m' })
-  return z.NEVER
-})
+const Duration = z
+  .string('is a duration with a unit, such as 500ms, 5s or 2m')
+  .meta({ pattern: '^[0-9]*\\.?[0-9]+ *[A-Za-z]+$' })
+  .transform((text, context) => {
+    const value = /[a-z]/i.test(text) ? ms(text as ms.StringValue) : undefined
+    if (value !== undefined && Number.isFinite(value) && value > 0) return value
+    context.addIssue({ code: 'custom', message: 'is a duration with a unit, such as 500ms, 5s or 2m' })
+    return z.NEVER
+  })
+
+const SIZE = /^ *[0-9]+(\.[0-9]+)? *[KMGTPkmgtp]?[Bb] *$/
 
 /** `64MB` -> bytes. */
-const Size = z.string('is a size with a unit, such as 512KB or 64MB').transform((text, context) => {
-  const value = /[a-z]/i.test(text) ? bytes.parse(text) : null
-  if (value !== null && value > 0) return value
-  context.addIssue({ code: 'custom', message: 'is a size with a unit, such as 512KB or 64MB' })
-  return z.NEVER
-})
+const Size = z
+  .string('is a size with a unit, such as 512KB or 64MB')
+  .meta({ pattern: SIZE.source })
+  .transform((text, context) => {
+    // The library takes any word for bytes.
+    const value = SIZE.test(text) ? bytes.parse(text) : null
+    if (value !== null && value > 0) return value
+    context.addIssue({ code: 'custom', message: 'is a size with a unit, such as 512KB or 64MB' })
+    return z.NEVER
+  })
 
 export interface Address {
   readonly host: string
@@ -27,15 +36,18 @@ export interface Address {
 }
 
 /** `127.0.0.1:8787`, `[::1]:8787`, `:8787` (all interfaces). Port 0 lets the system choose. */
-const AddressText = z.string('is an address such as 127.0.0.1:8787').transform((text, context): Address => {
-  const match = /^(?:\[([^\]]+)\]|([^:]*)):(\d{1,5})$/.exec(text)
-  const port = Number(match?.[3])
-  if (match !== null && port <= 65_535 && (match[1] === undefined || isIPv6(match[1]))) {
-    return { host: match[1] ?? (match[2] || '0.0.0.0'), port }
-  }
-  context.addIssue({ code: 'custom', message: 'is an address such as 127.0.0.1:8787' })
-  return z.NEVER
-})
+const AddressText = z
+  .string('is an address such as 127.0.0.1:8787')
+  .meta({ pattern: ':[0-9]{1,5}$' })
+  .transform((text, context): Address => {
+    const match = /^(?:\[([^\]]+)\]|([^:]*)):(\d{1,5})$/.exec(text)
+    const port = Number(match?.[3])
+    if (match !== null && port <= 65_535 && (match[1] === undefined || isIPv6(match[1]))) {
+      return { host: match[1] ?? (match[2] || '0.0.0.0'), port }
+    }
+    context.addIssue({ code: 'custom', message: 'is an address such as 127.0.0.1:8787' })
+    return z.NEVER
+  })
 
 export function isLoopback({ host }: Address): boolean {
   return host === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host)
@@ -60,27 +72,31 @@ const Secret = (least: number, what: string) =>
     .regex(/^[\x21-\x7e]*$/, `holds a space, a line end or another character that no header can carry`)
 
 const Client = z.strictObject({
-  name: ExperimentName,
-  key: Secret(8, 'key'),
-  requests_per_minute: whole(1).optional(),
-  /** Requests at a time. */
-  concurrent: whole(1).optional(),
+  name: ExperimentName.describe('Name of the client; a unit of experiments may be it.'),
+  key: Secret(8, 'key').describe('Its key, sent as `authorization: Bearer KEY`; at least 8 characters.'),
+  requests_per_minute: whole(1).optional().describe('More get 429. Without it there is no such limit.'),
+  concurrent: whole(1)
+    .optional()
+    .describe('Requests at a time; more get 429. Without it there is no such limit.'),
 })
 
-const BaseUrl = z.string().transform((text, context) => {
-  const url = URL.canParse(text) ? new URL(text) : null
-  const problem =
-    url === null || !/^https?:$/.test(url.protocol)
-      ? 'is not an http(s) URL'
-      : url.username !== '' || url.password !== ''
-        ? 'holds credentials: put them in api_key'
-        : url.search !== '' || url.hash !== ''
-          ? 'has a query or fragment, which would be lost'
-          : null
-  if (url !== null && problem === null) return url.href.replace(/\/+$/, '')
-  context.addIssue({ code: 'custom', message: `${problem}; an example is https://api.openai.com/v1` })
-  return z.NEVER
-})
+const BaseUrl = z
+  .string()
+  .meta({ pattern: '^[Hh][Tt][Tt][Pp][Ss]?:' })
+  .transform((text, context) => {
+    const url = URL.canParse(text) ? new URL(text) : null
+    const problem =
+      url === null || !/^https?:$/.test(url.protocol)
+        ? 'is not an http(s) URL'
+        : url.username !== '' || url.password !== ''
+          ? 'holds credentials: put them in api_key'
+          : url.search !== '' || url.hash !== ''
+            ? 'has a query or fragment, which would be lost'
+            : null
+    if (url !== null && problem === null) return url.href.replace(/\/+$/, '')
+    context.addIssue({ code: 'custom', message: `${problem}; an example is https://api.openai.com/v1` })
+    return z.NEVER
+  })
 
 const HEADER_NAME = /^[A-Za-z0-9!#$%&'+.^_`|~-]+$/
 
@@ -97,103 +113,155 @@ const HeaderList = z
   )
   .default(['default'])
 
+const HeaderValue = z
+  .string()
+  .regex(/^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$/, 'is empty, or holds what no header can carry')
+
 const Upstream = z.strictObject({
-  /** With the `/v1`, without a slash at the end. */
-  base_url: BaseUrl,
-  /** `passthrough` hands on the client's own authorization; omitted, none is sent. */
-  api_key: Secret(1, 'key').optional(),
-  /** Offers HTTP/2 over TLS: cheaper for many streams; header names and reasons are then not byte for byte. */
-  http2: z.boolean().default(false),
+  base_url: BaseUrl.describe('Where it is, with the `/v1`: https://api.openai.com/v1.'),
+  api_key: Secret(1, 'key')
+    .optional()
+    .describe(
+      "Its key; `passthrough` hands on the client's own authorization. Without it no authorization is sent.",
+    ),
+  http2: z
+    .boolean()
+    .default(false)
+    .describe(
+      'Offers HTTP/2 over TLS: cheaper for many streams; header names and reasons are then not byte for byte.',
+    ),
   headers: z
     .strictObject({
-      /** Of the client's headers, those that pass; `default` stands for ballast's own list. */
-      request: HeaderList,
-      /** Of the upstream's headers, those that pass. */
-      response: HeaderList,
-      /** Sent with every request, instead of the client's of the same name. */
+      request: HeaderList.describe(
+        "Of the client's headers, those that pass: names, beginnings such as x-mine-*, or `default` for ballast's own list.",
+      ),
+      response: HeaderList.describe("Of the upstream's headers, those that pass."),
       set: z
-        .record(
-          z.string().regex(HEADER_NAME, 'is not a header name'),
-          z
-            .string()
-            .regex(
-              /^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$/,
-              'is empty, or holds what no header can carry',
-            ),
-        )
-        .default({}),
+        .record(z.string().regex(HEADER_NAME, 'is not a header name'), HeaderValue)
+        .default({})
+        .describe("Sent with every request, instead of the client's of the same name."),
     })
-    .prefault({}),
+    .prefault({})
+    .describe('Which headers pass, both ways, and which are sent besides.'),
   timeout: z
     .strictObject({
-      connect: Duration.default(5_000),
-      /** From sending the request to the answer's headers. */
-      headers: Duration.default(120_000),
-      /** Between two pieces of the answer's body. */
-      idle: Duration.default(60_000),
+      connect: Duration.prefault('5s').describe('For a connection to stand. Duration with a unit.'),
+      headers: Duration.prefault('120s').describe(
+        "From sending the request to the answer's headers. Duration with a unit.",
+      ),
+      idle: Duration.prefault('60s').describe(
+        "Between two pieces of the answer's body. Duration with a unit.",
+      ),
     })
-    .prefault({}),
-  /** Further tries at this upstream, before the first byte. */
-  retries: whole(0).default(2),
-  /** Upstreams to try after it, in this order. */
-  fallback: z.array(z.string()).default([]),
-  breaker: z.strictObject({ failures: whole(1).default(5), cooldown: Duration.default(10_000) }).prefault({}),
+    .prefault({})
+    .describe('How long it may take.'),
+  retries: whole(0)
+    .prefault(2)
+    .describe('Further tries at this upstream, before the first byte of an answer.'),
+  fallback: z.array(z.string()).default([]).describe('Names of upstreams to try after it, in this order.'),
+  breaker: z
+    .strictObject({
+      failures: whole(1).prefault(5).describe('Failures in a row after which it is left alone.'),
+      cooldown: Duration.prefault('10s').describe('For how long. Duration with a unit.'),
+    })
+    .prefault({})
+    .describe('Circuit breaker: an upstream that keeps failing is left alone for a while.'),
 })
 export type UpstreamConfig = z.output<typeof Upstream>
 
 const Judge = z.strictObject({
-  upstream: z.string(),
-  model: z.string().min(1, 'is empty'),
-  /** Samples judged at a time. */
-  concurrency: whole(1).default(8),
-  /** For one answer of the judge. */
-  timeout: Duration.default(60_000),
-  /** Tries per sample before its verdict is `error`; the default outlasts some 25 minutes. */
-  attempts: whole(1).default(30),
-  /** Samples the queue may hold; the newest is refused beyond. */
-  queue: whole(1).default(100_000),
+  upstream: z.string().describe('Name of the upstream that has the judge model.'),
+  model: z.string().min(1, 'is empty').describe('The judge model, where a rubric names none.'),
+  concurrency: whole(1).prefault(8).describe('Samples judged at a time.'),
+  timeout: Duration.prefault('60s').describe('For one answer of the judge. Duration with a unit.'),
+  attempts: whole(1)
+    .prefault(30)
+    .describe('Tries per sample before its verdict is `error`; the default outlasts some 25 minutes.'),
+  queue: whole(1).prefault(100_000).describe('Samples the queue may hold; beyond, the newest is refused.'),
 })
 export type JudgeConfig = z.output<typeof Judge>
 
+const Folder = z.string().min(1, 'is empty: name a folder')
+
 export const ConfigFile = z.strictObject({
-  listen: AddressText.prefault('127.0.0.1:8787'),
+  listen: AddressText.prefault('127.0.0.1:8787').describe(
+    'Where clients are served: HOST:PORT, or :PORT for all interfaces. Takes a restart.',
+  ),
   admin: z
     .strictObject({
-      listen: AddressText.prefault('127.0.0.1:9464'),
-      token: Secret(8, 'token').optional(),
+      listen: AddressText.prefault('127.0.0.1:9464').describe(
+        'Where metrics, health and the page are served. Takes a restart.',
+      ),
+      token: Secret(8, 'token')
+        .optional()
+        .describe(
+          'Asked for everything but metrics and health; at least 8 characters. Needed beyond localhost.',
+        ),
     })
-    .prefault({}),
+    .prefault({})
+    .describe('The control plane.'),
   store: z
     .string()
     .regex(/^(memory|sqlite:.+)$/, 'is not a store: use sqlite:PATH or memory')
-    .default('sqlite:./ballast.db'),
-  policies: z.union([z.string(), z.array(z.string()).min(1, 'is empty')]).default('catalog'),
+    .default('sqlite:./ballast.db')
+    .describe('Where samples and verdicts are kept: sqlite:PATH or memory. Takes a restart.'),
+  policies: z
+    .union([Folder, z.array(Folder).min(1, 'is empty: name a folder')])
+    .default('catalog')
+    .describe(
+      'Folder of policies and checks, or a list of folders; `catalog` are those that ship with ballast.',
+    ),
   clients: z
     .union([z.literal('open'), z.array(Client).min(1, 'is empty: name a client, or write "open"')])
-    .optional(),
-  /** Adds `x-ballast-experiment`, `-arm` and `-policy` to answers. */
-  expose: z.boolean().default(false),
+    .optional()
+    .describe(
+      'Who may send requests, with keys of ballast. Without it only localhost is answered; `open` answers everybody.',
+    ),
+  expose: z
+    .boolean()
+    .default(false)
+    .describe('Whether answers name x-ballast-experiment, x-ballast-arm and x-ballast-policy.'),
   limits: z
     .strictObject({
-      /** Largest request body that is read whole: those that are injected, and JSON. */
-      body: Size.default(64 * 1024 * 1024),
-      /** Largest head of a request. */
-      headers: Size.default(64 * 1024),
-      /** Requests at a time; more are refused with 503. */
-      concurrent: whole(1).default(4096),
-      /** For a request to come in whole. */
-      receive: Duration.default(300_000),
-      /** For a client to read on, once it is behind. */
-      stall: Duration.default(60_000),
-      /** For running requests to end when ballast stops. */
-      drain: Duration.default(30_000),
+      body: Size.prefault('64MB').describe(
+        'Largest request body that is read whole: those that are injected, and JSON. Size with a unit.',
+      ),
+      headers: Size.prefault('64KB').describe(
+        'Largest head of a request. Size with a unit. Takes a restart.',
+      ),
+      concurrent: whole(1).prefault(4096).describe('Requests at a time; more are refused with 503.'),
+      receive: Duration.prefault('5m').describe(
+        'For a request to come in whole. Duration with a unit. Takes a restart.',
+      ),
+      stall: Duration.prefault('60s').describe(
+        'For a client to read on, once it is behind. Duration with a unit.',
+      ),
+      drain: Duration.prefault('30s').describe(
+        'For running requests to end when ballast stops. Duration with a unit.',
+      ),
     })
-    .prefault({}),
-  upstreams: z.record(ExperimentName, Upstream),
-  /** The upstream of requests that no route decides; default that of the route for `*`, else the first one. */
-  passthrough: z.string().optional(),
-  routes: z.array(Route).min(1, 'is empty: then no request could be served'),
-  experiments: z.record(ExperimentName, Experiment).default({}),
-  judge: Judge.optional(),
+    .prefault({})
+    .describe('What one ballast takes on.'),
+  upstreams: z.record(ExperimentName, Upstream).describe('The model providers, by name.'),
+  passthrough: z
+    .string()
+    .optional()
+    .describe(
+      'Name of the upstream of requests that no route decides; default that of the route for `*`, else the first one.',
+    ),
+  routes: z
+    .array(Route)
+    .min(1, 'is empty: then no request could be served')
+    .describe('Where requests go, by model. The first match wins.'),
+  experiments: z.record(ExperimentName, Experiment).default({}).describe('Experiments, by name.'),
+  holdout: Holdout.optional().describe('Units kept out of every experiment and every policy.'),
+  unit_key: z
+    .string()
+    .min(16, 'is too short: a unit key has at least 16 characters')
+    .optional()
+    .describe(
+      'What units are hashed with before they are stored; without it the store makes and keeps a key.',
+    ),
+  judge: Judge.optional().describe('The model that judges samples; needed where something is sampled.'),
 })
 export type ConfigValues = z.output<typeof ConfigFile>

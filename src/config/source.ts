@@ -2,20 +2,12 @@
  * A YAML file whose values know where they stand: reads the text, puts the environment in, and turns what is wrong
  * into `file:line:column: message`. Used by the configuration and the policy catalog.
  */
-import {
-  type Document,
-  type ErrorCode,
-  isMap,
-  isNode,
-  isPair,
-  isScalar,
-  LineCounter,
-  parseDocument,
-  visit,
-} from 'yaml'
+import { type Document, type ErrorCode, LineCounter, parseDocument, visit, type YAMLParseError } from 'yaml'
 import type { z } from 'zod'
+import { findingsOf } from './issues.ts'
+import { brokenAliases, firstAlias, keyOffsetOf, offsetOf, type Path, unclosed } from './place.ts'
 
-export type Path = readonly PropertyKey[]
+export type { Path }
 
 /** Something wrong in a file, and where; lines and columns count from 1. */
 export interface Problem {
@@ -38,15 +30,19 @@ const REFERENCE = /\$\{([A-Za-z_][A-Za-z0-9_]*)\}/g
 const [OPEN, CLOSE] = ['\uE000', '\uE001']
 const HIDDEN_REFERENCE = new RegExp(`\\$(\\$?)${OPEN}([^${CLOSE}]*)${CLOSE}`, 'g')
 
+/** A value from the environment up to this length is no secret, and its letters stand everywhere. */
+const LONGEST_SHOWN = 3
+
 /** What is wrong with the YAML, in words of our own: the parser's quote the text, which may hold a secret. */
 const SYNTAX: Partial<Record<ErrorCode, string>> = {
   DUPLICATE_KEY: 'this key stands twice',
   BAD_INDENT: 'the indentation does not fit',
   TAB_AS_INDENT: 'a tab indents this line; YAML takes spaces',
+  MULTILINE_IMPLICIT_KEY: 'this key has no colon behind it on its line',
   MISSING_CHAR: 'something is missing here: a colon, a comma, a quote or a closing bracket',
   UNEXPECTED_TOKEN: 'something here does not belong: is a quote or a bracket missing before it?',
   BLOCK_IN_FLOW: 'a block cannot stand inside braces or brackets',
-  BAD_ALIAS: 'this alias has no anchor',
+  BAD_ALIAS: 'an alias is a * and the name of an anchor, and nothing else',
   MULTIPLE_DOCS: 'a second document begins here; there can be one',
 }
 
@@ -57,10 +53,10 @@ export class YamlSource {
   readonly value: unknown
   private readonly document: Document
   private readonly lines = new LineCounter()
-  /** Values that came from the environment and may be secrets, with the names to show instead. */
-  private readonly secrets = new Map<string, string>()
+  /** Values that came from the environment and may be secrets, with the names to show instead; the longest first. */
+  private secrets: [value: string, name: string][] = []
 
-  /** Where a value is missing from the environment; whatever else is wrong there follows from it. */
+  /** Where the environment could not be put in; whatever else is wrong there follows from it. */
   private readonly unset = new Set<number>()
 
   /**
@@ -69,29 +65,45 @@ export class YamlSource {
    */
   constructor(file: string, text: string, environment?: Readonly<Record<string, string | undefined>>) {
     this.file = file
-    const hidden = environment === undefined ? text : text.replace(REFERENCE, `$${OPEN}$1${CLOSE}`)
-    this.document = parseDocument(hidden, { lineCounter: this.lines })
-    // What follows the first one mostly follows from it.
-    const [error] = this.document.errors
-    if (error !== undefined) {
-      this.reportAt(error.pos[0], SYNTAX[error.code] ?? `this is not YAML (${error.code})`)
-      return
-    }
+    const plain = text.replace(/^\uFEFF/, '')
+    const hidden = environment === undefined ? plain : plain.replace(REFERENCE, `$${OPEN}$1${CLOSE}`)
+    this.document = parseDocument(hidden, {
+      lineCounter: this.lines,
+      merge: true,
+      keepSourceTokens: true,
+    })
+    const { errors } = this.document
+    const [error] = errors.filter(({ code }) => code !== 'DUPLICATE_KEY')
+    // What follows the first one mostly follows from it; a key that stands twice leaves the rest as it is.
+    for (const it of error === undefined ? errors : [error]) this.reportSyntax(it)
+    if (error !== undefined) return
+    const aliases = brokenAliases(this.document)
+    for (const [offset, message] of aliases) this.reportAt(offset, message)
+    if (aliases.length > 0) return
     if (environment !== undefined) this.putEnvironmentIn(environment)
     try {
       this.value = this.document.toJS()
-    } catch (error) {
-      this.reportAt(0, error instanceof Error ? error.message : String(error))
+    } catch {
+      this.reportAt(firstAlias(this.document), 'the aliases from here on multiply this file beyond measure')
     }
   }
 
+  private reportSyntax({ code, pos: [offset] }: YAMLParseError): void {
+    // The parser tells where it noticed; what is to be mended stands where it began.
+    const opened = code === 'MISSING_CHAR' || code === 'BAD_INDENT' ? unclosed(this.document, offset) : null
+    if (opened !== null) this.reportAt(opened.offset, `this ${opened.what} is not closed`)
+    else this.reportAt(offset, SYNTAX[code] ?? `this is not YAML (${code})`)
+  }
+
   private putEnvironmentIn(environment: Readonly<Record<string, string | undefined>>): void {
+    const used = new Map<string, string>()
     visit(this.document, {
       Scalar: (_key, node) => {
         if (typeof node.value !== 'string') return
         if (/(?<!\$)\$\{/.test(node.value)) {
           const message = 'the braces behind $ hold the name of an environment variable, and nothing else'
           this.reportAt(node.range?.[0] ?? 0, message)
+          this.unset.add(node.range?.[0] ?? 0)
         }
         if (!node.value.includes(OPEN)) return
         node.value = node.value.replace(HIDDEN_REFERENCE, (_whole, dollar: string, name: string) => {
@@ -103,112 +115,64 @@ export class YamlSource {
             this.unset.add(offset)
             return ''
           }
-          this.secrets.set(value, name)
+          used.set(value, name)
           return value
         })
       },
     })
+    this.secrets = [...used].sort(([a], [b]) => b.length - a.length)
+  }
+
+  /** A text without what came from the environment. */
+  shown(text: string): string {
+    let shown = text
+    for (const [value, name] of this.secrets)
+      if (value.length > LONGEST_SHOWN) shown = shown.replaceAll(value, `\${${name}}`)
+    return shown
   }
 
   /** Notes a problem at the value that `path` leads to, or at the nearest thing around it that exists. */
   report(path: Path, message: string): void {
-    const offset = this.offset(path)
-    if (!this.unset.has(offset))
-      this.reportAt(offset, path.length === 0 ? message : `${formatPath(path)}: ${message}`)
+    const offset = offsetOf(this.document, path)
+    if (!this.unset.has(offset)) this.reportAt(offset, at(path, message))
   }
 
   /** Notes a problem at a key rather than at its value. */
   reportKey(path: Path, key: string, message: string): void {
-    const map = this.document.getIn(path, true)
-    const pair = isMap(map)
-      ? map.items.find((it) => isPair(it) && isScalar(it.key) && String(it.key.value) === key)
-      : null
-    const offset = isNode(pair?.key) ? pair.key.range?.[0] : undefined
-    this.reportAt(
-      offset ?? this.offset(path),
-      path.length === 0 ? message : `${formatPath(path)}: ${message}`,
-    )
-  }
-
-  private offset(path: Path): number {
-    for (let length = path.length; length >= 0; length--) {
-      const node = length === 0 ? this.document.contents : this.document.getIn(path.slice(0, length), true)
-      if (isNode(node) && node.range) return node.range[0]
-    }
-    return 0
+    const offset = keyOffsetOf(this.document, path, key) ?? offsetOf(this.document, path)
+    this.reportAt(offset, at(path, message))
   }
 
   private reportAt(offset: number, message: string): void {
     const { line, col } = this.lines.linePos(offset)
-    let shown = message
-    for (const [value, name] of this.secrets)
-      if (value.length > 3) shown = shown.replaceAll(value, `\${${name}}`)
-    this.problems.push({ file: this.file, line: Math.max(line, 1), column: Math.max(col, 1), message: shown })
+    const { file } = this
+    this.problems.push({
+      file,
+      line: Math.max(line, 1),
+      column: Math.max(col, 1),
+      message: this.shown(message),
+    })
   }
 
   /** Checks the content against a schema. @returns the parsed content, or undefined when problems were noted. */
   check<T extends z.ZodType>(schema: T): z.output<T> | undefined {
     if (this.problems.length > 0 && this.value === undefined) return undefined
+    if (this.value === null) {
+      this.report([], 'is empty')
+      return undefined
+    }
     const result = schema.safeParse(this.value)
     if (result.success) return result.data
-    this.reportIssues(result.error.issues, [])
+    for (const { path, key, message } of findingsOf(result.error.issues, schema, this.value)) {
+      if (key === null) this.report(path, message)
+      else this.reportKey(path, key, message)
+    }
     return undefined
   }
-
-  private reportIssues(issues: readonly z.core.$ZodIssue[], base: Path): void {
-    for (const issue of issues) {
-      const path = [...base, ...issue.path]
-      if (issue.code === 'unrecognized_keys') {
-        for (const key of issue.keys) this.reportKey(path, key, `unknown key "${key}"`)
-      } else if (issue.code === 'invalid_key') {
-        const key = String(path.at(-1))
-        this.reportKey(
-          path.slice(0, -1),
-          key,
-          `"${key}" ${issue.issues[0]?.message ?? 'is not a valid name'}`,
-        )
-      } else if (issue.code === 'invalid_union') {
-        // The alternative that got furthest tells most about what was meant.
-        const depth = (alternative: readonly z.core.$ZodIssue[]) =>
-          Math.max(...alternative.map((it) => it.path.length))
-        const deepest = [...issue.errors].sort((a, b) => depth(b) - depth(a))[0] ?? []
-        if (deepest.length > 0 && depth(deepest) > 0) this.reportIssues(deepest, path)
-        else this.report(path, describeUnion(issue.errors))
-      } else if (
-        issue.code === 'invalid_type' &&
-        this.document.getIn(path) === undefined &&
-        path.length > 0
-      ) {
-        this.report(path.slice(0, -1), `"${String(path.at(-1))}" is missing`)
-      } else {
-        this.report(path, describe(issue))
-      }
-    }
-  }
 }
 
-const TYPE_NAMES: Record<string, string> = {
-  string: 'text',
-  object: 'a mapping',
-  record: 'a mapping',
-  array: 'a list',
-  tuple: 'a list',
-  number: 'a number',
-  boolean: 'true or false',
-}
-
-function describe(issue: z.core.$ZodIssue): string {
-  // A message of the schema's own says more than the type.
-  if (issue.code === 'invalid_type' && issue.message.startsWith('Invalid input')) {
-    return `${TYPE_NAMES[issue.expected] ?? issue.expected} is expected here`
-  }
-  if (issue.code === 'invalid_value')
-    return `is not one of ${issue.values.map((value) => String(value)).join(', ')}`
-  return issue.message
-}
-
-function describeUnion(alternatives: readonly (readonly z.core.$ZodIssue[])[]): string {
-  return [...new Set(alternatives.flatMap((issues) => issues.map(describe)))].join(', or ')
+function at(path: Path, message: string): string {
+  return path.length === 0 ? message : `${formatPath(path)}: ${message}`
 }
 
 function formatPath(path: Path): string {

@@ -91,10 +91,10 @@ export interface Queue {
 export interface ExposureBatch {
   readonly experiment: string
   readonly arm: string
-  /** Hash of salt, arms and weights: what units were assigned by. */
+  /** Hash of salt, arms, weights and the arms that were off: what units are counted under. */
   readonly assignment: string
   readonly exposures: number
-  /** Hashes of units that were seen; the store keeps each once. */
+  /** Keyed hashes of units that were seen; the store keeps each once. */
   readonly units: readonly string[]
   /** Requests that had no unit and so were their own. */
   readonly anonymousUnits: number
@@ -129,6 +129,8 @@ export interface SampleTally {
 }
 
 export interface Store {
+  /** A random key, made once and kept with the data: what units are hashed with where the configuration has no key. */
+  unitKey(): Promise<string>
   addExposures(batches: readonly ExposureBatch[]): Promise<void>
   /** Stores the verdict and takes the sample off the queue. @returns false when the sample had one already. */
   addVerdict(verdict: Verdict): Promise<boolean>
@@ -154,12 +156,15 @@ export interface JudgeModel {
 
 // --- Metrics ------------------------------------------------------------------------------------------------
 
-/** Labels of a request; empty strings where there is no experiment. */
+/** Labels of a request; empty strings where there is no experiment or its unit is in no arm. */
 export interface RequestLabels {
   readonly route: string
   readonly experiment: string
   readonly arm: string
 }
+
+/** What came of reading the configuration anew; `unchanged`: it is the running one. */
+export type ReloadOutcome = 'applied' | 'failed' | 'unchanged'
 
 /** What is counted (SPEC section 8). Durations in milliseconds. */
 export interface Metrics {
@@ -169,11 +174,14 @@ export interface Metrics {
   upstreamRequest(upstream: string, outcome: string): void
   exposure(experiment: string, arm: string): void
   injection(policy: string, placement: string): void
+  /** A request of an arm with a policy that was sent without it: a condition does not hold, or it has no place. */
+  notInjected(policy: string, reason: 'unmet' | 'unsupported'): void
   sample(experiment: string, arm: string, outcome: SampleOutcome): void
   verdict(experiment: string, arm: string, check: string, verdict: VerdictKind): void
   score(experiment: string, arm: string, rubric: string, score: Score): void
   judgeRequest(model: string, outcome: 'ok' | 'error' | 'cached'): void
   judgeTokens(model: string, kind: 'prompt' | 'completion', tokens: number): void
+  configReload(outcome: ReloadOutcome): void
 }
 
 export const noMetrics: Metrics = {
@@ -183,11 +191,13 @@ export const noMetrics: Metrics = {
   upstreamRequest() {},
   exposure() {},
   injection() {},
+  notInjected() {},
   sample() {},
   verdict() {},
   score() {},
   judgeRequest() {},
   judgeTokens() {},
+  configReload() {},
 }
 
 // --- Log ----------------------------------------------------------------------------------------------------

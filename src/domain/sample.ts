@@ -21,7 +21,7 @@ export interface Sample {
   /** With what probability this exchange was sampled, 0 to 1. */
   readonly probability: number
   readonly model: string
-  /** Hash of experiment, salt and unit: tells units apart without naming them. */
+  /** Keyed hash of experiment, salt and unit: tells units apart, and only who has the key can confirm one. */
   readonly unit: string
   /** When the request came in, milliseconds since the epoch. */
   readonly requestedAt: number

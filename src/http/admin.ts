@@ -20,7 +20,7 @@ export interface AdminDeps {
   /** Null when requests can be served, else why not. */
   readonly notReady: () => string | null
   /** Asked for everything but metrics and health; null asks for nothing. */
-  readonly token: string | null
+  readonly token: () => string | null
   readonly log: Log
 }
 
@@ -41,7 +41,10 @@ export function createAdmin(deps: AdminDeps): Hono {
       contentSecurityPolicy: { defaultSrc: ["'none'"], styleSrc: ["'self'"], frameAncestors: ["'none'"] },
     }),
   )
-  app.use(deps.token === null ? local : authenticate(deps.token))
+  app.use((c, next) => {
+    const token = deps.token()
+    return token === null ? local(c, next) : authenticate(token)(c, next)
+  })
   app.get('/', async (c) => c.html(dashboardPage(await deps.reports(), deps.configHash())))
   app.get('/style.css', (c) =>
     c.body(dashboardPage.style, 200, { 'content-type': 'text/css; charset=utf-8' }),

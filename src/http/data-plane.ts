@@ -18,25 +18,29 @@ import { SURFACES, type Surface } from '../policy/surfaces.ts'
 import type { Authenticate } from './auth.ts'
 import { BodyBuffer } from './body.ts'
 import { errorResponse } from './errors.ts'
-import { type ClientLimits, Limits } from './limits.ts'
+import type { Limits } from './limits.ts'
 import { requireLocal } from './origin.ts'
 
-/** Bytes, requests and milliseconds, as `limits` of the configuration. */
-export interface DataPlaneLimits {
-  readonly body: number
-  readonly headers: number
-  readonly concurrent: number
-  readonly receive: number
-  readonly stall: number
-}
-
-export interface DataPlaneDeps {
+/** All of one configuration that a request is served by. */
+export interface Snapshot {
   readonly pipeline: PipelineDeps
   readonly authenticate: Authenticate
   /** Whether only requests to this machine are answered, none that a foreign web page makes. */
   readonly localOnly: boolean
-  readonly limits: DataPlaneLimits
-  readonly clients: readonly ClientLimits[]
+  readonly limits: Limits
+  /** Largest body that is read whole, in bytes. */
+  readonly largestBody: number
+  /** How long a client that is behind may read nothing, in milliseconds. */
+  readonly stallMs: number
+  /** Says that the request it was handed out for is over. */
+  leave(): void
+}
+
+export interface DataPlaneDeps {
+  /** The configuration in force. Asked once per request, when it begins, so that a request runs through a whole one. */
+  readonly enter: () => Snapshot
+  /** What the server is made with: largest head in bytes, longest time for a request to come in, in milliseconds. */
+  readonly limits: { readonly headers: number; readonly receive: number }
   readonly metrics: Metrics
   readonly log: Log
   /** Whether new requests are refused because the process is ending. */
@@ -55,7 +59,6 @@ const HEAD_TIMEOUT_MS = 60_000
 const CHECK_MS = 5_000
 
 export function createDataPlane(deps: DataPlaneDeps): Server {
-  const limits = new Limits(deps.limits.concurrent, deps.clients)
   const server = createServer(
     {
       maxHeaderSize: deps.limits.headers,
@@ -63,10 +66,10 @@ export function createDataPlane(deps: DataPlaneDeps): Server {
       headersTimeout: Math.min(HEAD_TIMEOUT_MS, deps.limits.receive),
       connectionsCheckingInterval: Math.min(CHECK_MS, deps.limits.receive),
     },
-    (incoming, outgoing) => new Connection(deps, limits, incoming, outgoing, false).begin(),
+    (incoming, outgoing) => new Connection(deps, incoming, outgoing, false).begin(),
   )
   server.on('checkContinue', (incoming: IncomingMessage, outgoing: ServerResponse) =>
-    new Connection(deps, limits, incoming, outgoing, true).begin(),
+    new Connection(deps, incoming, outgoing, true).begin(),
   )
   /** Answers where there is no request to answer. */
   const answer = (socket: Duplex, error: BallastError) => {
@@ -134,7 +137,7 @@ export function bodyTooLarge(limit: number): BallastError {
 /** One request on its way in and its answer on the way out. */
 class Connection implements ClientResponse {
   private readonly deps: DataPlaneDeps
-  private readonly limits: Limits
+  private readonly snapshot: Snapshot
   private readonly incoming: IncomingMessage
   private readonly outgoing: ServerResponse
   /** The client sends its body only when it is told to. */
@@ -151,14 +154,13 @@ class Connection implements ClientResponse {
 
   constructor(
     deps: DataPlaneDeps,
-    limits: Limits,
     incoming: IncomingMessage,
     outgoing: ServerResponse,
     expectsContinue: boolean,
   ) {
     this.expectsContinue = expectsContinue
     this.deps = deps
-    this.limits = limits
+    this.snapshot = deps.enter()
     this.incoming = incoming
     this.outgoing = outgoing
   }
@@ -170,7 +172,7 @@ class Connection implements ClientResponse {
     this.outgoing.on('error', () => {})
     try {
       this.admit()
-      const counted = this.limits.count(this.client)
+      const counted = this.snapshot.limits.count(this.client)
       if (counted === null) this.proceed()
       else counted.then(() => this.proceed()).catch((thrown: unknown) => this.refuse(toBallastError(thrown)))
     } catch (thrown) {
@@ -183,13 +185,13 @@ class Connection implements ClientResponse {
     if (surface !== undefined) this.requireReadable()
     if (this.expectsContinue) this.outgoing.writeContinue()
     if (surface !== undefined) {
-      this.collect((body) => serve(this.deps.pipeline, surface, this.request(body), this))
+      this.collect((body) => serve(this.snapshot.pipeline, surface, this.request(body), this))
     } else if (this.namesModel()) {
-      this.collect((body) => passThrough(this.deps.pipeline, this.request(body), this))
+      this.collect((body) => passThrough(this.snapshot.pipeline, this.request(body), this))
     } else {
       // By an iterator, so that an upstream that reads no further does not take the client's connection with it.
       const body: UpstreamBody = this.hasBody() ? this.incoming.iterator({ destroyOnReturn: false }) : null
-      this.relay = passThrough(this.deps.pipeline, this.request(body), this)
+      this.relay = passThrough(this.snapshot.pipeline, this.request(body), this)
     }
   }
 
@@ -201,10 +203,10 @@ class Connection implements ClientResponse {
       })
     }
     const { host, origin } = this.incoming.headers
-    if (this.deps.localOnly) requireLocal(host, origin)
-    this.client = this.deps.authenticate(this.incoming.headers.authorization ?? null)
+    if (this.snapshot.localOnly) requireLocal(host, origin)
+    this.client = this.snapshot.authenticate(this.incoming.headers.authorization ?? null)
     requireServed(this.path())
-    this.limits.enter(this.client)
+    this.snapshot.limits.enter(this.client)
     this.entered = true
   }
 
@@ -227,12 +229,12 @@ class Connection implements ClientResponse {
     const length = Number(headers['content-length'] ?? 0)
     const json =
       /^application\/json\b/i.test(headers['content-type'] ?? '') && !('content-encoding' in headers)
-    return json && length > 0 && length <= this.deps.limits.body
+    return json && length > 0 && length <= this.snapshot.largestBody
   }
 
   private requireReadable(): void {
     const { headers } = this.incoming
-    if (Number(headers['content-length'] ?? 0) > this.deps.limits.body) throw this.tooLarge()
+    if (Number(headers['content-length'] ?? 0) > this.snapshot.largestBody) throw this.tooLarge()
     if ((headers['content-encoding'] ?? 'identity') !== 'identity') {
       throw new BallastError(
         'ballast_malformed_body',
@@ -245,12 +247,15 @@ class Connection implements ClientResponse {
   }
 
   private tooLarge(): BallastError {
-    return bodyTooLarge(this.deps.limits.body)
+    return bodyTooLarge(this.snapshot.largestBody)
   }
 
   /** Reads the body whole and hands it on. */
   private collect(run: (body: Buffer) => Relay): void {
-    const body = new BodyBuffer(Number(this.incoming.headers['content-length'] ?? 0), this.deps.limits.body)
+    const body = new BodyBuffer(
+      Number(this.incoming.headers['content-length'] ?? 0),
+      this.snapshot.largestBody,
+    )
     this.incoming.on('data', (chunk: Buffer) => {
       if (!this.refused && !body.push(chunk)) this.refuse(this.tooLarge())
     })
@@ -300,9 +305,10 @@ class Connection implements ClientResponse {
 
   private closed(): void {
     if (this.stalled !== null) clearTimeout(this.stalled)
-    if (this.entered) this.limits.leave(this.client)
+    if (this.entered) this.snapshot.limits.leave(this.client)
     if (this.relay !== null) this.relay.clientGone()
     else if (!this.refused) this.count(CLIENT_CLOSED_REQUEST)
+    this.snapshot.leave()
   }
 
   private count(status: number): void {
@@ -338,7 +344,7 @@ class Connection implements ClientResponse {
   write(chunk: Uint8Array): boolean {
     if (this.outgoing.write(chunk)) return true
     // A client that reads nothing more must not hold its upstream call for ever.
-    this.stalled ??= setTimeout(() => this.outgoing.destroy(), this.deps.limits.stall)
+    this.stalled ??= setTimeout(() => this.outgoing.destroy(), this.snapshot.stallMs)
     return false
   }
 

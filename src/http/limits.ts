@@ -11,29 +11,49 @@ export interface ClientLimits {
   readonly concurrent?: number | undefined
 }
 
+interface ClientState {
+  /** Requests at a time. */
+  readonly most: number
+  readonly perMinute: number | undefined
+  readonly rate: RateLimiterMemory | null
+}
+
+/** What runs, whatever the limits are. */
+interface Running {
+  total: number
+  readonly byClient: Map<string, number>
+}
+
 /** When to come back after too many requests at a time; they end at any moment. */
 const SOON_SECONDS = 1
 
 export class Limits {
   private readonly most: number
-  private readonly clients: ReadonlyMap<
-    string,
-    { readonly most: number; readonly rate: RateLimiterMemory | null }
-  >
-  private readonly runningByClient = new Map<string, number>()
-  private running = 0
+  private readonly clients: ReadonlyMap<string, ClientState>
+  private readonly running: Running
 
-  /** @param concurrent requests at a time, in all. */
-  constructor(concurrent: number, clients: readonly ClientLimits[]) {
+  /**
+   * @param concurrent requests at a time, in all.
+   * @param previous the limits so far: what runs still counts, and so does the minute of a client whose limit is the same.
+   */
+  constructor(concurrent: number, clients: readonly ClientLimits[], previous?: Limits) {
     this.most = concurrent
+    this.running = previous?.running ?? { total: 0, byClient: new Map() }
     this.clients = new Map(
-      clients.map(({ name, requests_per_minute: points, concurrent: most }) => [
-        name,
-        {
-          most: most ?? Number.POSITIVE_INFINITY,
-          rate: points === undefined ? null : new RateLimiterMemory({ points, duration: 60 }),
-        },
-      ]),
+      clients.map(({ name, requests_per_minute: perMinute, concurrent: most }) => {
+        const before = previous?.clients.get(name)
+        const rate = before?.perMinute === perMinute ? before?.rate : undefined
+        return [
+          name,
+          {
+            most: most ?? Number.POSITIVE_INFINITY,
+            perMinute,
+            rate:
+              rate ??
+              (perMinute === undefined ? null : new RateLimiterMemory({ points: perMinute, duration: 60 })),
+          },
+        ]
+      }),
     )
   }
 
@@ -42,7 +62,7 @@ export class Limits {
    * @throws BallastError `ballast_overloaded`, `ballast_rate_limited`: then it was not taken on.
    */
   enter(client: string | null): void {
-    if (this.running >= this.most) {
+    if (this.running.total >= this.most) {
       throw new BallastError(
         'ballast_overloaded',
         `ballast handles ${this.most} requests at a time and has them.`,
@@ -53,17 +73,21 @@ export class Limits {
         },
       )
     }
-    const own = client === null ? 0 : (this.runningByClient.get(client) ?? 0)
+    const own = client === null ? 0 : (this.running.byClient.get(client) ?? 0)
     if (client !== null && own >= this.mostOf(client)) {
       throw rateLimited(`This key may have ${own} requests at a time and has them.`, SOON_SECONDS)
     }
-    this.running++
-    if (client !== null) this.runningByClient.set(client, own + 1)
+    this.running.total++
+    if (client !== null) this.running.byClient.set(client, own + 1)
   }
 
   leave(client: string | null): void {
-    this.running--
-    if (client !== null) this.runningByClient.set(client, this.runningByClient.get(client)! - 1)
+    this.running.total--
+    if (client === null) return
+    const rest = this.running.byClient.get(client)! - 1
+    // A client that was taken out of the configuration leaves nothing behind.
+    if (rest > 0) this.running.byClient.set(client, rest)
+    else this.running.byClient.delete(client)
   }
 
   /**

@@ -58,6 +58,11 @@ export class JudgeWorker {
   private readonly running: PQueue
   private readonly remembered = new LRUCache<string, Score>({ max: REMEMBERED })
   private readonly asking = new Map<string, Promise<Rating>>()
+  /** Samples taken and not begun. */
+  private readonly waiting = new Set<LeasedSample>()
+  /** Takes no more samples. */
+  private readonly leaving = new AbortController()
+  /** Ends its calls, too. */
   private readonly stopping = new AbortController()
   private loop: Promise<void> = Promise.resolve()
   private failures = 0
@@ -72,19 +77,27 @@ export class JudgeWorker {
     this.loop = this.run()
   }
 
-  /** Ends the calls under way, gives their samples back, and resolves when nothing runs any more. */
-  async stop(): Promise<void> {
-    this.stopping.abort()
+  /** Takes no more samples, gives back those not begun, and resolves when the others are judged. */
+  async finish(): Promise<void> {
+    this.leaving.abort()
+    this.running.clear()
+    await Promise.all([...this.waiting].map((it) => this.giveBack(it)))
     await this.loop
     await this.running.onIdle()
   }
 
+  /** Ends the calls under way, gives their samples back, and resolves when nothing runs any more. */
+  async stop(): Promise<void> {
+    this.stopping.abort()
+    await this.finish()
+  }
+
   private async run(): Promise<void> {
-    const { signal } = this.stopping
+    const { signal } = this.leaving
     while (!signal.aborted) {
       try {
         const leased = await this.deps.queue.take(this.deps.concurrency, this.leaseMs())
-        for (const it of leased) void this.running.add(() => this.judge(it))
+        for (const it of leased) this.enqueue(it)
         if (leased.length > 0) await this.running.onSizeLessThan(1)
         else await sleep(POLL_MS, undefined, { signal }).catch(() => {})
       } catch (error) {
@@ -92,6 +105,25 @@ export class JudgeWorker {
         await sleep(TROUBLE_MS, undefined, { signal }).catch(() => {})
       }
     }
+  }
+
+  private enqueue(leased: LeasedSample): void {
+    this.waiting.add(leased)
+    void this.running.add(() => {
+      this.waiting.delete(leased)
+      return this.leaving.signal.aborted ? this.giveBack(leased) : this.judge(leased)
+    })
+  }
+
+  /** Never rejects. */
+  private async giveBack(leased: LeasedSample): Promise<void> {
+    this.waiting.delete(leased)
+    const { id } = leased.sample
+    await this.deps.queue
+      .retry(id, 0)
+      .catch((error: unknown) =>
+        this.deps.log.error({ err: error, sample: id }, 'a sample waits for its lease to end'),
+      )
   }
 
   /** Two rounds of `concurrency` samples may be taken, and every rubric of a check take its whole timeout. */
@@ -104,7 +136,6 @@ export class JudgeWorker {
   private async judge({ sample, attempts }: LeasedSample): Promise<void> {
     const { deps } = this
     try {
-      if (this.stopping.signal.aborted) return await deps.queue.retry(sample.id, 0)
       const check = deps.checks().get(sample.check)
       if (check === undefined) {
         deps.log.warn({ sample: sample.id, check: sample.check }, 'the check of a sample no longer exists')

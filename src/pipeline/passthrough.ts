@@ -50,7 +50,7 @@ class PassThrough extends Relay {
   private chooseUpstream(): string {
     const { body } = this.given
     const model = Buffer.isBuffer(body) ? scanModel(body) : null
-    const route = model === null ? null : this.deps.plan().route(model)
+    const route = model === null ? null : this.deps.plan.route(model)
     this.labels = route === null ? UNROUTED : { route: route.name, experiment: '', arm: '' }
     return route?.upstream ?? this.deps.defaultUpstream
   }

@@ -22,9 +22,9 @@ import type { Recorder } from './record.ts'
 import { CLIENT_CLOSED_REQUEST, Relay, type RelayDeps } from './relay.ts'
 import { Tap } from './tap.ts'
 
+/** Of one configuration: a request keeps what it began with. */
 export interface PipelineDeps extends RelayDeps {
-  /** The plan in force; read once per request, so that a request runs through one whole configuration. */
-  readonly plan: () => Plan
+  readonly plan: Plan
   readonly upstreams: ReadonlyMap<string, Upstream>
   /** Name of the upstream for requests that no route decides. */
   readonly defaultUpstream: string
@@ -92,7 +92,7 @@ class Exchange extends Relay {
 
   /** The first route whose pattern the model matches. */
   private route(): void {
-    this.matched = findRoute(this.deps.plan(), this.decoded!)
+    this.matched = findRoute(this.deps.plan, this.decoded!)
   }
 
   /** The arm of the request's unit. */
@@ -103,19 +103,18 @@ class Exchange extends Relay {
 
   /** Splices the arm's context into the body. */
   private inject(): void {
-    const { policy, splices } = inject(this.assignment!, this.decoded!, this.given)
+    const { outcome, policy, placements, splices } = inject(this.assignment!, this.decoded!, this.given)
     if (policy === null) return
     this.body = splice(this.given.body, splices)
-    for (const placement of policy.placements) this.deps.metrics.injection(policy.id, placement)
+    for (const placement of placements) this.deps.metrics.injection(policy.id, placement)
+    if (outcome === 'unmet' || outcome === 'unsupported') this.deps.metrics.notInjected(policy.id, outcome)
   }
 
   /** Sends the request on, and opens the tap if the exchange is drawn for judging. */
   private forward(): void {
     const { name: route, upstream } = this.matched!
-    const { experiment, arm, unit, unitHash } = this.assignment!
-    const { id, method, path, headers, bodyReadAt } = this.given
-    if (experiment.name !== '') this.deps.recorder.expose(experiment, arm.name, unit.source, unitHash)
-    if (experiment.check !== null && isSampled(experiment.check.id, id, arm.sampleRate)) this.tap = new Tap()
+    const { method, path, headers, bodyReadAt } = this.given
+    this.count()
     this.deps.metrics.proxyOverhead(route, performance.now() - bodyReadAt)
     this.send(this.deps.upstreams.get(upstream)!, {
       method,
@@ -123,6 +122,15 @@ class Exchange extends Relay {
       headers,
       body: this.body,
     })
+  }
+
+  /** Counts the request under its arm and draws it for judging, or not. */
+  private count(): void {
+    const { experiment, arm, unit, unitHash } = this.assignment!
+    if (experiment === null || arm === null || experiment.name === '') return
+    this.deps.recorder.expose(experiment, arm.name, unit.source, unitHash)
+    if (experiment.check !== null && isSampled(experiment.check.id, this.given.id, arm.sampleRate))
+      this.tap = new Tap()
   }
 
   protected override get streaming(): boolean {
@@ -133,7 +141,7 @@ class Exchange extends Relay {
     const headers = super.ownHeaders()
     if (!this.deps.expose || this.assignment === null || this.labels.experiment === '') return headers
     const { experiment, arm } = this.labels
-    const { policyId } = this.assignment.arm
+    const policyId = this.assignment.arm?.policyId ?? null
     headers.push('x-ballast-experiment', headerValue(experiment), 'x-ballast-arm', headerValue(arm))
     if (policyId !== null) headers.push('x-ballast-policy', headerValue(policyId))
     return headers
@@ -155,7 +163,9 @@ class Exchange extends Relay {
   }
 
   private keepSample(tap: Tap): void {
-    const { experiment, arm, unitHash } = this.assignment!
+    const unitHash = this.assignment!.unitHash
+    const experiment = this.assignment!.experiment!
+    const arm = this.assignment!.arm!
     const check = experiment.check!
     const contentType = findHeader(this.answerHeaders, 'content-type') ?? ''
     this.deps.recorder.keep({

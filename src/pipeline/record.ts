@@ -2,6 +2,7 @@
  * Keeps what outlives a request: exposures, and the sampled exchanges on their way to the queue. Nothing here is
  * awaited by a request; memory is bounded, and what does not fit is counted.
  */
+import { createHmac } from 'node:crypto'
 import { setImmediate } from 'node:timers/promises'
 import { LRUCache } from 'lru-cache'
 import type { Unit } from '../domain/experiment.ts'
@@ -11,7 +12,7 @@ import type { DecodedRequest, SurfaceName } from '../policy/surface.ts'
 import { type ReadAnswer, readAnswer } from './answer.ts'
 import { TAP_LIMIT, type Tap } from './tap.ts'
 
-/** A finished exchange that was drawn for judging. */
+/** A finished exchange that was drawn for judging. Its `unit` is the hash that assignment uses. */
 export interface SampledExchange {
   readonly sample: Omit<Sample, 'messages' | 'question' | 'answer'>
   readonly surface: SurfaceName
@@ -51,6 +52,8 @@ function keyOf({
 }
 
 export interface RecorderDeps {
+  /** What units are hashed with before they are stored. */
+  readonly unitKey: () => string
   readonly store: Store
   readonly queue: Queue
   readonly metrics: Metrics
@@ -69,7 +72,7 @@ export class Recorder {
     this.timer = setInterval(() => void this.flush(), FLUSH_INTERVAL_MS).unref()
   }
 
-  /** Counts one request served under an arm. */
+  /** Counts one request served under an arm. @param unitHash the hash that assignment uses. */
   expose(experiment: Exposed, arm: string, source: Unit['source'], unitHash: string): void {
     const { name, assignment } = experiment
     this.deps.metrics.exposure(name, arm)
@@ -81,10 +84,20 @@ export class Recorder {
     }
     pending.exposures++
     if (source === 'request') pending.anonymousUnits++
-    else if (!this.knownUnits.has(unitHash)) {
-      this.knownUnits.set(unitHash, true)
-      pending.units.add(unitHash)
+    else {
+      const known = assignment + unitHash
+      if (this.knownUnits.has(known)) return
+      this.knownUnits.set(known, true)
+      pending.units.add(this.storedUnit(unitHash))
     }
+  }
+
+  /**
+   * A unit as it is stored. Whoever has the store and guesses a user's name could confirm it by the hash that assignment
+   * uses; not by this one, without the key.
+   */
+  private storedUnit(unitHash: string): string {
+    return createHmac('sha256', this.deps.unitKey()).update(unitHash).digest('hex').slice(0, 32)
   }
 
   /** Takes a finished exchange to be stored later. */
@@ -160,6 +173,7 @@ export class Recorder {
     if (messages === null) return 'unreadable'
     const sample: Sample = {
       ...exchange.sample,
+      unit: this.storedUnit(exchange.sample.unit),
       messages,
       question: questionOf(messages),
       answer: answer.text,

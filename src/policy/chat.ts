@@ -2,9 +2,9 @@
 import type { ChatMessage } from '../domain/sample.ts'
 import { type Insertions, insertAfter, insertBefore, type Splice } from './inject.ts'
 import { JsonScanner } from './json-scanner.ts'
-import { type MessageSpot, scanMessage } from './message.ts'
+import { type MessageSpot, scanMessage, Turns } from './message.ts'
 import type { PreparedPolicy, PreparedText } from './prepare.ts'
-import { CommonMembers, type DecodedRequest, notApplicable, parsePart } from './surface.ts'
+import { CommonMembers, CommonRequest, type DecodedRequest, notApplicable, parsePart } from './surface.ts'
 
 interface MessagesSpot {
   /** Offsets after the `[` and at the `]`. */
@@ -14,6 +14,8 @@ interface MessagesSpot {
   readonly first: MessageSpot | null
   readonly firstUser: MessageSpot | null
   readonly lastUser: MessageSpot | null
+  readonly systemAbsent: boolean
+  readonly firstTurn: boolean
 }
 
 /** @throws BallastError `ballast_malformed_body`. */
@@ -38,33 +40,44 @@ function scanMessages(scanner: JsonScanner): MessagesSpot {
   let firstUser: MessageSpot | null = null
   let lastUser: MessageSpot | null = null
   let count = 0
+  const turns = new Turns()
   scanner.array(() => {
     const isFirst = count++ === 0
     if (!scanner.atObject) return scanner.value()
     const message = scanMessage(scanner, 'text')
     if (isFirst) first = message
+    turns.see(message.role)
     if (message.role !== 'user') return
     firstUser ??= message
     lastUser = message
   })
-  return { start, end: scanner.offset - 1, empty: count === 0, first, firstUser, lastUser }
+  const { systemAbsent, first: firstTurn } = turns
+  return {
+    start,
+    end: scanner.offset - 1,
+    empty: count === 0,
+    first,
+    firstUser,
+    lastUser,
+    systemAbsent,
+    firstTurn,
+  }
 }
 
-class ChatRequest implements DecodedRequest {
-  readonly model: string | null
-  readonly stream: boolean
-  readonly user: string | null
-  readonly size: number
-  private readonly body: Buffer
+class ChatRequest extends CommonRequest {
   private readonly spots: MessagesSpot | null
 
-  constructor(body: Buffer, { model, stream, user }: CommonMembers, spots: MessagesSpot | null) {
-    this.model = model
-    this.stream = stream
-    this.user = user
-    this.size = body.length
-    this.body = body
+  constructor(body: Buffer, common: CommonMembers, spots: MessagesSpot | null) {
+    super(body, common)
     this.spots = spots
+  }
+
+  get systemAbsent(): boolean {
+    return this.spots?.systemAbsent ?? true
+  }
+
+  get firstTurn(): boolean {
+    return this.spots?.firstTurn ?? true
   }
 
   plan(policy: PreparedPolicy): Splice[] {

@@ -2,44 +2,47 @@
  * Compiles routes, experiments, policies and checks into the plan that requests run through. Called at load; whatever
  * a request needs is looked up and prepared here. References were checked by the configuration.
  */
-import { hash } from 'node:crypto'
 import type { Check } from '../domain/check.ts'
-import type { Experiment, Route, UnitSource } from '../domain/experiment.ts'
+import type { Experiment, Holdout, Route, UnitSource } from '../domain/experiment.ts'
 import type { Policy } from '../domain/policy.ts'
 import type { RequestLabels } from '../domain/ports.ts'
-import { type PreparedPolicy, policyHash, preparePolicy } from './prepare.ts'
+import {
+  type CompiledArm,
+  type CompiledExperiment,
+  type CompiledPolicy,
+  compileExperiment,
+  compilePolicy,
+  compileSoleArm,
+  type References,
+} from './compile-experiment.ts'
 
-export interface CompiledArm {
-  readonly name: string
+export type { CompiledArm, CompiledExperiment, CompiledPolicy } from './compile-experiment.ts'
+
+/** An experiment among those that exclude each other on a route. */
+export interface Candidate {
+  readonly experiment: CompiledExperiment
   readonly weight: number
   readonly cumulativeWeight: number
-  readonly policyId: string | null
-  /** Hash of its interventions. */
-  readonly policyHash: string | null
-  /** The policy's bytes at a moment; null where nothing is injected. */
-  readonly policy: ((now: number) => PreparedPolicy) | null
-  /** Share of its exchanges to judge. */
-  readonly sampleRate: number
-}
-
-export interface CompiledExperiment {
-  /** Empty for a route that is not measured. */
-  readonly name: string
-  readonly salt: string
-  readonly unit: readonly UnitSource[]
-  readonly arms: readonly CompiledArm[]
-  readonly check: Check | null
-  /** Hash of salt, arms and weights. Units are counted anew when it changes. */
-  readonly assignment: string
 }
 
 export interface CompiledRoute {
   /** The model pattern: the route's name in metrics. */
   readonly name: string
+  /** Its place in the file, from 0. */
+  readonly index: number
   readonly upstream: string
-  readonly experiment: CompiledExperiment
-  /** Metric labels, per arm name. */
-  readonly labels: ReadonlyMap<string, RequestLabels>
+  /** Where its requests are assigned by; the same for all its experiments. */
+  readonly unit: readonly UnitSource[]
+  /** One, or several that exclude each other. */
+  readonly candidates: readonly Candidate[]
+  /** The candidates' names, joined by commas: what the choice among them is hashed from. */
+  readonly candidateNames: string
+  /** Null where no unit is kept out of everything. */
+  readonly holdout: Holdout | null
+  /** Metric labels of requests served under an arm. */
+  readonly labels: ReadonlyMap<CompiledArm, RequestLabels>
+  /** Metric labels of requests whose unit is in no arm. */
+  readonly unassigned: RequestLabels
 }
 
 export interface Plan {
@@ -54,54 +57,46 @@ export interface Plan {
 export interface PlanSource {
   readonly routes: readonly Route[]
   readonly experiments: Readonly<Record<string, Experiment>>
+  readonly holdout?: Holdout | undefined
+  readonly unit_key?: string | undefined
   readonly policies: ReadonlyMap<string, Policy>
   readonly checks: ReadonlyMap<string, Check>
 }
 
 /** @throws Error when a reference leads nowhere: the configuration should have refused it. */
 export function compilePlan(source: PlanSource): Plan {
-  const prepared = new Map([...source.policies].map(([id, policy]) => [id, preparePolicy(policy)]))
-  const armPolicy = (id: string | undefined) => ({
-    policyId: id ?? null,
-    policyHash: id === undefined ? null : policyHash(found(source.policies.get(id), `policy ${id}`)),
-    policy: id === undefined ? null : found(prepared.get(id), `policy ${id}`),
-  })
-  const armCheck = (id: string | undefined) =>
-    id === undefined ? null : found(source.checks.get(id), `check ${id}`)
-
+  // Only what an arm injects is compiled: the catalog holds many policies, and a configuration uses a few.
+  const policies = new Map<string, CompiledPolicy>()
+  const compiled = (id: string) => {
+    const policy = policies.get(id) ?? compilePolicy(found(source.policies.get(id), `policy ${id}`))
+    policies.set(id, policy)
+    return policy
+  }
+  const references: References = {
+    policy: (id) => (id === undefined ? null : compiled(id)),
+    check: (id) => (id === undefined ? null : found(source.checks.get(id), `check ${id}`)),
+    unitKey: source.unit_key ?? '',
+  }
   const experiments = new Map<string, CompiledExperiment>()
-  for (const [name, { salt, unit, arms, check, sample }] of Object.entries(source.experiments)) {
-    let cumulativeWeight = 0
-    experiments.set(name, {
-      name,
-      salt,
-      unit,
-      check: armCheck(check),
-      assignment: assignmentHash(salt, arms),
-      arms: Object.entries(arms).map(([arm, { weight, policy }]) => {
-        cumulativeWeight += weight
-        const sampleRate = typeof sample === 'object' ? (sample[arm] ?? 0) : (sample ?? 0)
-        return { name: arm, weight, cumulativeWeight, sampleRate, ...armPolicy(policy) }
-      }),
-    })
+  for (const [name, experiment] of Object.entries(source.experiments)) {
+    experiments.set(name, compileExperiment(name, experiment, references))
   }
 
-  const routes = source.routes.map((route): CompiledRoute => {
-    const experiment =
-      route.experiment === undefined
-        ? soleArm(route, armPolicy(route.policy), armCheck(route.check))
-        : found(experiments.get(route.experiment), `experiment ${route.experiment}`)
-    if (experiment.name !== '') experiments.set(experiment.name, experiment)
+  const routes = source.routes.map((route, index): CompiledRoute => {
+    const candidates = compileCandidates(route, experiments, references)
+    for (const { experiment } of candidates) {
+      if (experiment.name !== '') experiments.set(experiment.name, experiment)
+    }
     return {
       name: route.model,
+      index,
       upstream: route.upstream,
-      experiment,
-      labels: new Map(
-        experiment.arms.map(({ name }) => [
-          name,
-          { route: route.model, experiment: experiment.name, arm: name },
-        ]),
-      ),
+      unit: candidates[0]!.experiment.unit,
+      candidates,
+      candidateNames: candidates.map(({ experiment }) => experiment.name).join(','),
+      holdout: source.holdout ?? null,
+      labels: armLabels(route.model, candidates),
+      unassigned: { route: route.model, experiment: '', arm: '' },
     }
   })
 
@@ -114,29 +109,27 @@ export function compilePlan(source: PlanSource): Plan {
   }
 }
 
-/** A route without an experiment is an experiment with one arm (SPEC section 9), named after the route. */
-function soleArm(
+function compileCandidates(
   route: Route,
-  policy: Pick<CompiledArm, 'policyId' | 'policyHash' | 'policy'>,
-  check: Check | null,
-): CompiledExperiment {
-  const measured = policy.policyId !== null || check !== null
-  return {
-    name: measured ? `route:${route.model}` : '',
-    salt: '',
-    unit: ['header', 'user', 'session', 'client'],
-    check,
-    assignment: assignmentHash('', {}),
-    arms: [
-      {
-        name: measured ? (policy.policyId ?? 'control') : '',
-        weight: 1,
-        cumulativeWeight: 1,
-        sampleRate: route.sample ?? 0,
-        ...policy,
-      },
-    ],
+  experiments: ReadonlyMap<string, CompiledExperiment>,
+  references: References,
+): Candidate[] {
+  if (route.experiment === undefined && route.experiments === undefined) {
+    return [{ experiment: compileSoleArm(route, references), weight: 1, cumulativeWeight: 1 }]
   }
+  let cumulativeWeight = 0
+  return Object.entries(route.experiments ?? { [route.experiment!]: 1 }).map(([name, weight]) => {
+    cumulativeWeight += weight
+    return { experiment: found(experiments.get(name), `experiment ${name}`), weight, cumulativeWeight }
+  })
+}
+
+function armLabels(route: string, candidates: readonly Candidate[]): Map<CompiledArm, RequestLabels> {
+  return new Map(
+    candidates.flatMap(({ experiment }) =>
+      experiment.arms.map((arm) => [arm, { route, experiment: experiment.name, arm: arm.name }]),
+    ),
+  )
 }
 
 /**
@@ -157,11 +150,6 @@ export function modelMatcher(pattern: string): (model: string) => boolean {
     }
     return at + tail.length <= model.length
   }
-}
-
-function assignmentHash(salt: string, arms: Experiment['arms']): string {
-  const weights = Object.entries(arms).map(([arm, { weight }]) => [arm, weight])
-  return hash('sha256', JSON.stringify([salt, weights]), 'hex').slice(0, 16)
 }
 
 function found<T>(value: T | undefined, what: string): T {

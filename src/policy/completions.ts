@@ -3,7 +3,7 @@ import type { ChatMessage } from '../domain/sample.ts'
 import { type Splice, startsWith } from './inject.ts'
 import { JsonScanner, type TextSpot } from './json-scanner.ts'
 import type { PreparedPolicy } from './prepare.ts'
-import { CommonMembers, type DecodedRequest, notApplicable, parsePart } from './surface.ts'
+import { CommonMembers, CommonRequest, type DecodedRequest, notApplicable, parsePart } from './surface.ts'
 
 /** The prompts' places, or why there are none. */
 type Prompts = readonly TextSpot[] | 'missing' | 'tokens'
@@ -41,20 +41,14 @@ function scanPrompts(scanner: JsonScanner): Prompts {
   return texts.length === 0 ? 'missing' : texts
 }
 
-class CompletionsRequest implements DecodedRequest {
-  readonly model: string | null
-  readonly stream: boolean
-  readonly user: string | null
-  readonly size: number
-  private readonly body: Buffer
+class CompletionsRequest extends CommonRequest {
+  /** A prompt has no roles and no turns. */
+  readonly systemAbsent = true
+  readonly firstTurn = true
   private readonly prompts: Prompts
 
-  constructor(body: Buffer, { model, stream, user }: CommonMembers, prompts: Prompts) {
-    this.model = model
-    this.stream = stream
-    this.user = user
-    this.size = body.length
-    this.body = body
+  constructor(body: Buffer, common: CommonMembers, prompts: Prompts) {
+    super(body, common)
     this.prompts = prompts
   }
 

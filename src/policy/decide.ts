@@ -4,15 +4,15 @@
  * came, for whoever asks what would happen to a request and why.
  */
 import { BallastError, toBallastError } from '../domain/errors.ts'
-import type { Unit, UnitSource } from '../domain/experiment.ts'
+import type { Unit } from '../domain/experiment.ts'
+import type { Placement } from '../domain/policy.ts'
 import type { RawHeaders, RequestLabels } from '../domain/ports.ts'
-import { assignArm } from './assign.ts'
-import type { CompiledArm, CompiledExperiment, CompiledRoute, Plan } from './compile.ts'
+import { assignArm, isHeldOut, isTakenIn, pickExperiment } from './assign.ts'
+import type { CompiledArm, CompiledExperiment, CompiledPolicy, CompiledRoute, Plan } from './compile.ts'
 import { type Splice, splice } from './inject.ts'
-import type { PreparedPolicy } from './prepare.ts'
-import { findText } from './raw-headers.ts'
-import type { DecodedRequest } from './surface.ts'
+import { type DecodedRequest, NotApplicable } from './surface.ts'
 import type { Surface } from './surfaces.ts'
+import { findUnit } from './unit.ts'
 
 /** A request, as far as anything is decided by it. */
 export interface Asked {
@@ -25,25 +25,44 @@ export interface Asked {
   readonly receivedAt: number
 }
 
+/**
+ * Whether the unit takes part: `in` an arm; `holdout`: kept out of everything; `outside`: the experiment's ramp has not
+ * reached it; `off`: its arm is switched off.
+ */
+export type Standing = 'in' | 'holdout' | 'outside' | 'off'
+
 /** Where a request's unit belongs. */
 export interface Assignment {
   readonly unit: Unit
-  readonly experiment: CompiledExperiment
-  readonly arm: CompiledArm
-  /** What the unit is known by while its requests are served; not fit to be stored. */
+  readonly standing: Standing
+  /** The one it takes part in, or would; null for a unit that is held out. */
+  readonly experiment: CompiledExperiment | null
+  /** The arm it is served and counted under; null unless it is `in` one. */
+  readonly arm: CompiledArm | null
+  /** The arm its hash leads to, whether it is `in` or not; null for a unit that is held out. */
+  readonly drawn: CompiledArm | null
+  /** What the unit is known by while its requests are served; not fit to be stored. Empty for one that is held out. */
   readonly unitHash: string
   readonly labels: RequestLabels
 }
 
-/** What became of the context; `none`: the arm injects nothing. `present`: it stands in its place already. */
-export type InjectionOutcome = 'injected' | 'present' | 'none'
+/**
+ * What became of the context. `none`: no policy applies. `present`: it stands in its place already, or was put there in
+ * an earlier turn. `unmet`: a condition of the policy does not hold. `unsupported`: the request has no place for it, and
+ * the policy says to skip it then.
+ */
+export type InjectionOutcome = 'injected' | 'present' | 'none' | 'unmet' | 'unsupported'
 
 export interface Injection {
   readonly outcome: InjectionOutcome
-  /** The policy at the moment of the request; null where the arm has none. */
-  readonly policy: PreparedPolicy | null
+  /** The arm's policy; null where it has none. */
+  readonly policy: CompiledPolicy | null
+  /** Of its interventions, in order, where they were applied. */
+  readonly placements: readonly Placement[]
   /** Ascending; empty unless the context was injected. */
   readonly splices: readonly Splice[]
+  /** The condition that does not hold, or why there is no place; else null. */
+  readonly reason: string | null
 }
 
 /** All that was decided about a request, as far as it came. */
@@ -89,48 +108,44 @@ export function findRoute(plan: Plan, decoded: DecodedRequest): CompiledRoute {
   })
 }
 
-/** The request's unit and its arm. */
-export function assign(
-  { experiment, labels }: CompiledRoute,
-  decoded: DecodedRequest,
-  asked: Asked,
-): Assignment {
-  const unit = findUnit(experiment.unit, decoded, asked)
-  const { arm, unitHash } = assignArm(experiment.name, experiment.salt, unit.value, experiment.arms)
-  return { unit, experiment, arm, unitHash, labels: labels.get(arm.name)! }
-}
-
-/** The first source that is present; the request itself where none is. */
-function findUnit(sources: readonly UnitSource[], decoded: DecodedRequest, asked: Asked): Unit {
-  for (const source of sources) {
-    const value = unitFrom(source, decoded, asked)
-    if (value !== null) return { source, value }
+/** The request's unit, and the experiment and arm that it leads to. */
+export function assign(route: CompiledRoute, decoded: DecodedRequest, asked: Asked): Assignment {
+  const { candidates, holdout, unassigned } = route
+  const unit = findUnit(route.unit, decoded, asked)
+  if (holdout !== null && isHeldOut(holdout.salt, unit.value, holdout.share)) {
+    const nowhere = { experiment: null, arm: null, drawn: null, unitHash: '' }
+    return { unit, standing: 'holdout', ...nowhere, labels: unassigned }
   }
-  return { source: 'request', value: asked.id }
+  const { experiment } =
+    candidates.length === 1 ? candidates[0]! : pickExperiment(route.candidateNames, unit.value, candidates)
+  const { arm, within, unitHash } = assignArm(experiment.name, experiment.salt, unit.value, experiment.arms)
+  const standing = !isTakenIn(within, experiment.ramp(asked.receivedAt))
+    ? 'outside'
+    : experiment.switches.isOff(arm.name)
+      ? 'off'
+      : 'in'
+  const labels = standing === 'in' ? route.labels.get(arm)! : unassigned
+  return { unit, standing, experiment, arm: standing === 'in' ? arm : null, drawn: arm, unitHash, labels }
 }
 
-function unitFrom(source: UnitSource, decoded: DecodedRequest, { headers, client }: Asked): string | null {
-  switch (source) {
-    case 'header':
-      return findText(headers, 'x-ballast-unit')
-    case 'session':
-      return findText(headers, 'x-ballast-session')
-    case 'user':
-      return decoded.user || null
-    case 'client':
-      return client
-  }
-}
-
-const NOTHING: Injection = { outcome: 'none', policy: null, splices: [] }
+const NOTHING: Injection = { outcome: 'none', policy: null, placements: [], splices: [], reason: null }
 
 /**
- * Where the arm's context goes in the body.
- * @throws BallastError `ballast_policy_not_applicable` when the request has no place for it.
+ * Where the arm's context goes in the body, or why nowhere.
+ * @throws BallastError `ballast_policy_not_applicable` when the request has no place for it, unless the policy skips.
  */
 export function inject({ arm }: Assignment, decoded: DecodedRequest, asked: Asked): Injection {
-  if (arm.policy === null) return NOTHING
-  const policy = arm.policy(asked.receivedAt)
-  const splices = decoded.plan(policy)
-  return { outcome: splices.length === 0 ? 'present' : 'injected', policy, splices }
+  if (arm === null || arm.policy === null) return NOTHING
+  const { policy } = arm
+  const unmet = policy.unmet === null ? null : policy.unmet(decoded, asked.headers)
+  if (unmet !== null) return { outcome: 'unmet', policy, placements: [], splices: [], reason: unmet }
+  const prepared = policy.at(asked.receivedAt)
+  try {
+    const splices = decoded.plan(prepared)
+    const outcome = splices.length === 0 ? 'present' : 'injected'
+    return { outcome, policy, placements: prepared.placements, splices, reason: null }
+  } catch (thrown) {
+    if (!policy.skips || !(thrown instanceof NotApplicable)) throw thrown
+    return { outcome: 'unsupported', policy, placements: [], splices: [], reason: thrown.reason }
+  }
 }

@@ -7,6 +7,7 @@
  * and most other parsers.
  */
 import { BallastError } from '../domain/errors.ts'
+import { LONGEST_METADATA_KEY } from '../domain/experiment.ts'
 
 /** A JSON string: the offset after its opening quote and the offset of its closing quote. */
 export interface TextSpot {
@@ -29,19 +30,20 @@ const NINE = 0x39
 const MAX_DEPTH = 512
 /** Strings longer than this are searched with `indexOf` rather than stepped through. */
 const STEP = 24
-/** No key that is looked at is longer (`previous_response_id`), escapes of six bytes for each character included. */
-const LONGEST_KEY = 20 * 6
+/** No key that is looked at is longer (those of `metadata`), escapes of six bytes for each character included. */
+const LONGEST_KEY = LONGEST_METADATA_KEY * 6
 
 export class JsonScanner {
   private readonly body: Buffer
-  private at = 0
+  private at: number
   private depth = 0
   /** Whether the string read last may hold a backslash; taken for granted in long ones. */
   private escaped = false
 
-  /** @param body UTF-8. */
-  constructor(body: Buffer) {
+  /** @param body UTF-8. @param at offset of the value to begin with, where not the whole document is read. */
+  constructor(body: Buffer, at = 0) {
     this.body = body
+    this.at = at
   }
 
   /**

@@ -72,3 +72,27 @@ function scanTextPart(scanner: JsonScanner, partType: string): TextSpot | null {
   })
   return isText ? text : null
 }
+
+/** What the messages of a conversation tell about it, told of each in turn. */
+export class Turns {
+  /** Whether no system or developer message was seen. */
+  systemAbsent = true
+  /** Whether the model had said nothing before the last user message; without one, whether it said nothing at all. */
+  first = true
+  private answered = false
+  private asked = false
+
+  see(role: string | null): void {
+    if (role === 'user') {
+      this.asked = true
+      this.first = !this.answered
+    } else if (role === 'system' || role === 'developer') this.systemAbsent = false
+    else if (role === 'assistant') this.seeAnswer()
+  }
+
+  /** Something the model said or did. */
+  seeAnswer(): void {
+    this.answered = true
+    if (!this.asked) this.first = false
+  }
+}

@@ -45,8 +45,6 @@ export interface PreparedSystem {
 
 export interface PreparedPolicy {
   readonly id: string
-  /** SHA-256 over the interventions, first 16 hex digits. */
-  readonly hash: string
   readonly placements: readonly Placement[]
   readonly system: PreparedSystem | null
   readonly user: {
@@ -70,9 +68,14 @@ const SEPARATORS: Record<Placement, string> = {
   developer: EMPTY_LINE,
 }
 
-/** SHA-256 over the interventions, first 16 hex digits: answers under different texts are not comparable. */
-export function policyHash({ interventions }: Policy): string {
-  return hash('sha256', JSON.stringify(interventions), 'hex').slice(0, 16)
+/**
+ * SHA-256 over what a policy does, first 16 hex digits: answers under different texts, or under the same ones for other
+ * requests, are not comparable.
+ */
+export function policyHash({ interventions, when, on_unsupported }: Policy): string {
+  const skips = on_unsupported === 'skip'
+  const text = when === undefined && !skips ? interventions : { interventions, when, skips }
+  return hash('sha256', JSON.stringify(text), 'hex').slice(0, 16)
 }
 
 /**
@@ -81,9 +84,8 @@ export function policyHash({ interventions }: Policy): string {
  */
 export function preparePolicy(policy: Policy): (now: number) => PreparedPolicy {
   const { id, interventions } = policy
-  const version = policyHash(policy)
   if (!interventions.some(({ text }) => text.includes(DATE_VARIABLE))) {
-    const prepared = prepare(id, version, interventions)
+    const prepared = prepare(id, interventions)
     return () => prepared
   }
   let preparedDay = Number.NaN
@@ -93,21 +95,20 @@ export function preparePolicy(policy: Policy): (now: number) => PreparedPolicy {
     if (day !== preparedDay) {
       const date = new Date(now).toISOString().slice(0, 10)
       const dated = interventions.map((it) => ({ ...it, text: it.text.replaceAll(DATE_VARIABLE, date) }))
-      prepared = prepare(id, version, dated)
+      prepared = prepare(id, dated)
       preparedDay = day
     }
     return prepared
   }
 }
 
-function prepare(id: string, version: string, interventions: readonly Intervention[]): PreparedPolicy {
+function prepare(id: string, interventions: readonly Intervention[]): PreparedPolicy {
   const at = (...placements: Placement[]) =>
     interventions.filter(({ placement }) => placements.includes(placement))
   const first = at('user-prepend', 'user-newline')
   const last = at('last-user-prepend')
   return {
     id,
-    hash: version,
     placements: interventions.map(({ placement }) => placement),
     system: prepareSystem(at('system', 'developer'), at('system-append')),
     user: { first: prepareText(first), last: prepareText(last), both: prepareText([...first, ...last]) },

@@ -5,9 +5,9 @@
 import type { ChatMessage } from '../domain/sample.ts'
 import { type Insertions, insertAfter, insertBefore, type Splice } from './inject.ts'
 import { JsonScanner, type TextSpot } from './json-scanner.ts'
-import { type MessageSpot, scanMessage } from './message.ts'
+import { type MessageSpot, scanMessage, Turns } from './message.ts'
 import type { PreparedPolicy, PreparedText } from './prepare.ts'
-import { CommonMembers, type DecodedRequest, notApplicable, parsePart } from './surface.ts'
+import { CommonMembers, CommonRequest, type DecodedRequest, notApplicable, parsePart } from './surface.ts'
 
 /** `instructions`: its text, the place of its `null`, absent, or something it cannot be. */
 type Instructions =
@@ -22,6 +22,7 @@ interface Spots {
   input: { readonly start: number; readonly end: number } | null
   firstUser: MessageSpot | null
   lastUser: MessageSpot | null
+  turns: Turns
   /** Whether earlier turns are kept by the provider, so that the first user message is not in this request. */
   continued: boolean
   /** After the `{` of the request. */
@@ -38,6 +39,7 @@ export function decodeResponses(body: Buffer): DecodedRequest {
     input: null,
     firstUser: null,
     lastUser: null,
+    turns: new Turns(),
     continued: false,
     start: body.indexOf('{') + 1,
     empty: true,
@@ -70,6 +72,7 @@ function scanInput(scanner: JsonScanner, spots: Spots): void {
   const start = scanner.offset
   spots.firstUser = null
   spots.lastUser = null
+  spots.turns = new Turns()
   if (scanner.atText) {
     const text = scanner.string()
     const message = asMessage(text)
@@ -79,7 +82,11 @@ function scanInput(scanner: JsonScanner, spots: Spots): void {
     scanner.array(() => {
       if (!scanner.atObject) return scanner.value()
       const item = scanMessage(scanner, 'input_text')
-      if (item.role !== 'user' || (item.type !== null && item.type !== 'message')) return
+      // What is no message the model did: a call, its result, its reasoning, a reference to any of them.
+      const isMessage = item.type === null || item.type === 'message'
+      if (isMessage) spots.turns.see(item.role)
+      else spots.turns.seeAnswer()
+      if (item.role !== 'user' || !isMessage) return
       spots.firstUser ??= item
       spots.lastUser = item
     })
@@ -101,21 +108,21 @@ function asMessage(text: TextSpot): MessageSpot {
   }
 }
 
-class ResponsesRequest implements DecodedRequest {
-  readonly model: string | null
-  readonly stream: boolean
-  readonly user: string | null
-  readonly size: number
-  private readonly body: Buffer
+class ResponsesRequest extends CommonRequest {
   private readonly spots: Spots
 
-  constructor(body: Buffer, { model, stream, user }: CommonMembers, spots: Spots) {
-    this.model = model
-    this.stream = stream
-    this.user = user
-    this.size = body.length
-    this.body = body
+  constructor(body: Buffer, common: CommonMembers, spots: Spots) {
+    super(body, common)
     this.spots = spots
+  }
+
+  get systemAbsent(): boolean {
+    const { kind } = this.spots.instructions
+    return (kind === 'absent' || kind === 'null') && this.spots.turns.systemAbsent
+  }
+
+  get firstTurn(): boolean {
+    return !this.spots.continued && this.spots.turns.first
   }
 
   plan(policy: PreparedPolicy): Splice[] {

@@ -13,7 +13,7 @@ import { sampleRatioLogE, sampleRatioP } from './sample-ratio.ts'
 export const ALPHA = 0.05
 
 export interface ReportInput {
-  readonly experiment: Pick<CompiledExperiment, 'name' | 'arms' | 'assignment'>
+  readonly experiment: Pick<CompiledExperiment, 'name' | 'arms' | 'assignment' | 'switches'>
   readonly check: Pick<Check, 'id' | 'version'>
   readonly exposures: readonly ArmTally[]
   readonly samples: readonly SampleTally[]
@@ -23,7 +23,7 @@ export interface ReportInput {
 
 /**
  * Only what belongs together is counted together: verdicts on the present wording of check and policies, and units under
- * the present arms and weights. What was counted before a change stays in the store.
+ * the present arms, weights and switches. What was counted before a change stays in the store.
  */
 export function buildReport({ experiment, check, exposures, samples, verdicts }: ReportInput): Report {
   const hashes = new Map(experiment.arms.map(({ name, policyHash }) => [name, policyHash]))
@@ -53,10 +53,7 @@ export function buildReport({ experiment, check, exposures, samples, verdicts }:
   })
   const baseline = baselineOf(experiment.arms)
   const decisive = onePerUnitAndQuestion(counted)
-  const ratio = sampleRatioLogE(
-    arms.map(({ units }) => units),
-    experiment.arms.map(({ weight }) => weight),
-  )
+  const ratio = ratioOf(experiment, arms)
   return {
     experiment: experiment.name,
     check: check.id,
@@ -66,6 +63,18 @@ export function buildReport({ experiment, check, exposures, samples, verdicts }:
       .map((arm) => compare(arm.name, baseline.name, decisive)),
     sample_ratio: { p: sampleRatioP(ratio), log_e: ratio },
   }
+}
+
+/** Over the arms that are on: one that is off gets no units while it is. */
+function ratioOf({ arms, switches }: ReportInput['experiment'], reports: readonly ArmReport[]): number {
+  const on = arms.flatMap((arm, index) =>
+    switches.isOff(arm.name) ? [] : [{ weight: arm.weight, units: reports[index]!.units }],
+  )
+  if (on.every(({ weight }) => weight === 0)) return 0
+  return sampleRatioLogE(
+    on.map(({ units }) => units),
+    on.map(({ weight }) => weight),
+  )
 }
 
 function sum(numbers: readonly number[]): number {

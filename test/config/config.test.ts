@@ -109,14 +109,15 @@ describe('problems, each with line and column', () => {
       'mysql://x',
       [['mysql', 'store: is not a store: use sqlite:PATH or memory']],
     ],
-    ['store: sqlite:./data/ballast.db', 'stroe: memory', [['stroe', 'unknown key "stroe"']]],
+    [
+      'store: sqlite:./data/ballast.db',
+      'stroe: memory',
+      [['stroe', 'unknown key "stroe", did you mean "store"?']],
+    ],
     [
       'weight: 3',
       'wieght: 3',
-      [
-        ['{wieght', 'experiments.birds.arms.etymologist: "weight" is missing'],
-        ['wieght', 'experiments.birds.arms.etymologist: unknown key "wieght"'],
-      ],
+      [['wieght', 'experiments.birds.arms.etymologist: unknown key "wieght", did you mean "weight"?']],
     ],
     ['weight: 3', 'weight: -3', [['-3,', 'experiments.birds.arms.etymologist.weight: cannot be negative']]],
     [
@@ -153,13 +154,13 @@ describe('problems, each with line and column', () => {
     [
       'experiment: birds}',
       'experiment: brids}',
-      [['brids', 'routes[0].experiment: experiment "brids" does not exist; there are birds']],
+      [['brids', 'routes[0].experiment: experiment "brids" does not exist, did you mean "birds"?']],
     ],
     [
       '"ft:gpt-4.1*:birds*", upstream: openai',
       '"ft:*", upstream: opnai',
       [
-        ['opnai', 'routes[0].upstream: upstream "opnai" does not exist; there are openai'],
+        ['opnai', 'routes[0].upstream: upstream "opnai" does not exist, did you mean "openai"?'],
         [
           '"ft:*", upstream: openai',
           'routes[1].model: is never reached: an earlier route has the same model',
@@ -187,7 +188,84 @@ describe('problems, each with line and column', () => {
     [
       'unit: [header, user]',
       'unit: [header, email]',
-      [['email', 'experiments.birds.unit[1]: is not one of header, user, session, client']],
+      [
+        [
+          'email',
+          'experiments.birds.unit[1]: is not one of header, user, safety_identifier, metadata.KEY, session, client, request',
+        ],
+      ],
+    ],
+    [
+      'unit: [header, user]',
+      'unit: [request, metadata.user_id, "metadata."]',
+      [
+        [
+          'request, m',
+          'experiments.birds.unit[0]: is always present, so nothing behind it is looked for; put it last',
+        ],
+        ['"metadata."', expect.stringMatching(/^experiments\.birds\.unit\[2\]: is not one of header/)],
+      ],
+    ],
+    [
+      'unit: [header, user]',
+      'unit: [user, header, user]',
+      [['user]', 'experiments.birds.unit[2]: stands twice']],
+    ],
+    ['salt: "2026-11"', 'ramp: 1.5', [['1.5', 'experiments.birds.ramp: is a share from 0 to 1']]],
+    [
+      'salt: "2026-11"',
+      'ramp: {2026-11-01: 0.1, 2026-02-30: 0.2, later: 1}',
+      [
+        ['2026-02-30', 'experiments.birds.ramp: "2026-02-30" is not a day such as 2026-11-23'],
+        ['later', 'experiments.birds.ramp: "later" is not a day such as 2026-11-23'],
+      ],
+    ],
+    ['salt: "2026-11"', 'ramp: {}', [['{}', 'experiments.birds.ramp: is empty: give a day and a share']]],
+    [
+      'weight: 3',
+      'weight: 3, off: yes',
+      [['yes', 'experiments.birds.arms.etymologist.off: true or false is expected here']],
+    ],
+    [
+      'policies: catalog',
+      'policies: catalog\nholdout: {share: 5, seed: x}',
+      [
+        ['5, seed', 'holdout.share: is a share from 0 to 1'],
+        ['seed', 'holdout: unknown key "seed"'],
+      ],
+    ],
+    [
+      'policies: catalog',
+      'policies: catalog\nunit_key: short',
+      [['short', 'unit_key: is too short: a unit key has at least 16 characters']],
+    ],
+    [
+      'experiment: birds}',
+      'experiment: birds, experiments: {birds: 1}}',
+      [['{birds: 1}}', 'routes[0].experiments: stands beside "experiment"; a route has one of them']],
+    ],
+    [
+      'experiment: birds}',
+      'experiments: {birds: 1, bees: 1, toString: 1}, policy: birds/identity-alex}\n  - {model: z, upstream: openai, experiments: {birds: 0}}',
+      [
+        ['bees', 'routes[0].experiments: experiment "bees" does not exist; there are birds'],
+        ['toString', 'routes[0].experiments: experiment "toString" does not exist; there are birds'],
+        [
+          'birds/identity-alex}',
+          'routes[0].policy: stands beside "experiments", which has its own; move it there',
+        ],
+        ['{birds: 0}', 'routes[1].experiments: all weights are 0'],
+      ],
+    ],
+    [
+      'experiment: birds}',
+      'experiments: {birds: 1, holdout: 1}}',
+      [['holdout: 1', 'routes[0].experiments: experiment "holdout" does not exist; there are birds']],
+    ],
+    [
+      'experiments:\n',
+      'experiments:\n  holdout: {arms: {control: {weight: 1}}}\n',
+      [['holdout', 'experiments: "holdout" is a word of ballast\'s own; choose another name']],
     ],
     [
       'judge: {upstream: openai, model: gpt-4.1-mini, concurrency: 8}\n',
@@ -233,6 +311,17 @@ describe('problems, each with line and column', () => {
     const text = changed(from, to)
     const found = problemsOf(text).map((problem) => /^(\d+:\d+): (.*)$/.exec(problem)!.slice(1))
     expect(found).toEqual(expected.map(([at, message]) => [placeOf(text, at), message]))
+  })
+
+  test('experiments that exclude each other by different units', () => {
+    const text = changed('experiment: birds}', 'experiments: {birds: 1, bees: 1}}').replace(
+      'experiments:\n',
+      'experiments:\n  bees: {arms: {control: {weight: 1}}}\n',
+    )
+    expect(problemsOf(text)).toEqual([
+      '10:77: routes[0].experiments: experiment "bees" has another "unit" than "birds"; only by the same unit they can exclude each other',
+    ])
+    expect(problemsOf(text.replace('bees: {', 'bees: {unit: [header, user], '))).toEqual([])
   })
 
   test('a check that would judge nothing, and a reference that is none', () => {
@@ -294,6 +383,39 @@ describe('problems, each with line and column', () => {
     expect(problems.join()).not.toContain('sk-very-secret')
   })
 
+  test('conditions of a policy', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'ballast-policies-'))
+    const when = (text: string) => {
+      const policy = `policies:\n  - id: a\n    interventions: [{placement: system, text: b}]\n    ${text}\n`
+      writeFileSync(join(folder, 'mine.yaml'), policy)
+      return problemsOf(changed('policies: catalog', `policies: [catalog, "${folder}"]`)).map((problem) =>
+        problem.slice(problem.indexOf('mine.yaml') + 'mine.yaml:'.length),
+      )
+    }
+    expect(when('when: {header: {X-Feature: [beta, "*"]}, metadata: {tier: free}}')).toEqual([])
+    const unfit = 'cannot be a condition: it holds credentials or belongs to one connection only'
+    expect(when('when: {header: {Authorization: x, X-Api-Key: "*", TE: x, cookie: y, "a b": z}}')).toEqual([
+      `4:21: policies[0].when.header: "Authorization" ${unfit}`,
+      `4:39: policies[0].when.header: "X-Api-Key" ${unfit}`,
+      `4:55: policies[0].when.header: "TE" ${unfit}`,
+      `4:62: policies[0].when.header: "cookie" ${unfit}`,
+      '4:73: policies[0].when.header: "a b" is not the name of a header',
+    ])
+    expect(when('when: {}')).toEqual([
+      '4:11: policies[0].when: is empty: name system, turn, header or metadata',
+    ])
+    expect(when('when: {system: present, turn: 1, metadata: {tier: []}, body: x}')).toEqual([
+      '4:20: policies[0].when.system: "absent" is expected here',
+      '4:35: policies[0].when.turn: "first" is expected here',
+      '4:55: policies[0].when.metadata.tier: is empty: then the condition would never hold',
+      '4:60: policies[0].when: unknown key "body"',
+    ])
+    expect(when('when: {header: {}}')).toEqual(['4:20: policies[0].when.header: is empty: name a header'])
+    expect(when('on_unsupported: ignore')).toEqual([
+      '4:21: policies[0].on_unsupported: is not one of reject, skip',
+    ])
+  })
+
   test('are reported all at once, those of policies and checks with them', () => {
     const folder = mkdtempSync(join(tmpdir(), 'ballast-policies-'))
     mkdirSync(join(folder, 'checks'))
@@ -311,10 +433,77 @@ describe('problems, each with line and column', () => {
     expect(problems.map((problem) => problem.slice(problem.lastIndexOf('/') + 1))).toEqual([
       '19:29: experiments.birds.arms.etymologist.weight: a number is expected here',
       'odd.yaml:2:43: rubrics[0].prompt: does not mention {answer}, so the judge would not see what it judges',
-      'odd.yaml:3:26: rule.positive_if_all[0]: asks for rubric "q", which this check does not have',
+      'odd.yaml:3:35: rule.positive_if_all[0].rubric: asks for rubric "q", which this check does not have',
       'mine.yaml:3:33: policies[0].interventions[0].placement: is not one of user-prepend, user-newline, system, system-append, developer, last-user-prepend',
       'mine.yaml:3:46: policies[0].interventions[0].text: uses a template variable other than {{date}}, the only one there is',
       'mine.yaml:4:5: policies[1]: "interventions" is missing',
     ])
+  })
+
+  test('in the examples of a check, which name its rubrics and no others', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'ballast-policies-'))
+    mkdirSync(join(folder, 'checks'))
+    writeFileSync(
+      join(folder, 'checks', 'odd.yaml'),
+      `description: x
+rubrics: [{id: r, labels: ["YES", "NO"], prompt: "{answer}"}, {id: s, scale: [0, 9], prompt: "{answer}"}]
+rule: {positive_if_all: [{rubric: r, is: "YES"}]}
+examples:
+  - {question: a, answer: b, replies: {r: "YES", s: 7}, verdict: positive}
+  - {question: a, answer: b, replies: {r: "YES", t: 7}, verdict: positive}
+`,
+    )
+    const problems = () =>
+      problemsOf(changed('policies: catalog', `policies: [catalog, "${folder}"]`)).map((problem) =>
+        problem.slice(problem.lastIndexOf('/') + 1),
+      )
+    expect(problems()).toEqual([
+      'odd.yaml:6:39: examples[1].replies: says nothing to rubric "s": give what a judge replies to it',
+      'odd.yaml:6:53: examples[1].replies.t: replies to rubric "t", which this check does not have',
+    ])
+    writeFileSync(
+      join(folder, 'checks', 'odd.yaml'),
+      `description: x
+rubrics: [{id: r, labels: ["YES", "NO"], prompt: "{answer}"}]
+rule: {positive_if_all: [{rubric: r, is: "YES"}]}
+examples:
+  - {question: a, answer: b, replies: {r: YES}, verdict: maybe}
+  - {question: a, answer: b, replies: {r: true}, verdict: error}
+`,
+    )
+    expect(problems()).toEqual([
+      'odd.yaml:5:58: examples[0].verdict: is not one of positive, negative, excluded, unparsed',
+      'odd.yaml:6:43: examples[1].replies.r: text or a number is expected here',
+      'odd.yaml:6:59: examples[1].verdict: is not one of positive, negative, excluded, unparsed',
+    ])
+  })
+
+  test('names policies of the same file first where one does not exist', () => {
+    expect(problemsOf(changed('birds/identity-alex', 'harry-potter/something-else'))).toEqual([
+      expect.stringMatching(/does not exist; there are harry-potter\//),
+    ])
+  })
+})
+
+describe('a check', () => {
+  test('has a version that follows rubrics and rule, and neither description nor examples', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'ballast-policies-'))
+    mkdirSync(join(folder, 'checks'))
+    const version = (description: string, below: number, more = '') => {
+      writeFileSync(
+        join(folder, 'checks', 'mine.yaml'),
+        `description: ${description}
+rubrics: [{id: r, scale: [0, 9], prompt: "{answer}"}]
+rule: {positive_if_all: [{rubric: r, below: ${below}}]}
+${more}`,
+      )
+      return load(changed('policies: catalog', `policies: [catalog, "${folder}"]`)).checks.get('mine')
+        ?.version
+    }
+    const first = version('x', 3)
+    const example = 'examples: [{question: a, answer: b, replies: {r: 2}, verdict: positive}]'
+    expect(first).toMatch(/^[0-9a-f]{16}$/)
+    expect(version('y', 3, example)).toBe(first)
+    expect(version('x', 4)).not.toBe(first)
   })
 })

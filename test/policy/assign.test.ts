@@ -1,11 +1,29 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { assignArm, fraction, isSampled } from '../../src/policy/assign.ts'
+import {
+  assignArm,
+  fraction,
+  isHeldOut,
+  isSampled,
+  isTakenIn,
+  pickExperiment,
+} from '../../src/policy/assign.ts'
 
 interface Vectors {
   fractions: { text: string; bits: string; fraction: number }[]
   assignments: { experiment: string; salt: string; unit: string; arms: Record<string, number>; arm: string }[]
+  /** `arm`: the one it is taken into; null outside. */
+  ramps: {
+    experiment: string
+    salt: string
+    unit: string
+    arms: Record<string, number>
+    ramp: number
+    arm: string | null
+  }[]
+  holdouts: { salt: string; unit: string; share: number; held_out: boolean }[]
+  exclusive: { experiments: Record<string, number>; unit: string; experiment: string }[]
   samples: { check: string; request: string; rate: number; sampled: boolean }[]
 }
 
@@ -36,6 +54,26 @@ describe('assignment', () => {
       expect(assignArm(experiment, salt, unit, cumulative(arms)).arm.name).toBe(arm)
     },
   )
+
+  test.each(vectors.ramps)(
+    'takes $unit into $arm at a ramp of $ramp',
+    ({ experiment, salt, unit, arms, ramp, arm }) => {
+      const assigned = assignArm(experiment, salt, unit, cumulative(arms))
+      expect(isTakenIn(assigned.within, ramp) ? assigned.arm.name : null).toBe(arm)
+    },
+  )
+
+  test.each(vectors.holdouts)(
+    'keeps $unit out at a share of $share: $held_out',
+    ({ salt, unit, share, held_out }) => {
+      expect(isHeldOut(salt, unit, share)).toBe(held_out)
+    },
+  )
+
+  test.each(vectors.exclusive)('lets $unit take part in $experiment', ({ experiments, unit, experiment }) => {
+    const names = Object.keys(experiments).join(',')
+    expect(pickExperiment(names, unit, cumulative(experiments)).name).toBe(experiment)
+  })
 
   test.each(vectors.samples)('samples $request at $rate: $sampled', ({ check, request, rate, sampled }) => {
     expect(isSampled(check, request, rate)).toBe(sampled)

@@ -1,30 +1,7 @@
 /** What is decided about a request, and how far it came, asked without sending anything. */
 import { describe, expect, test } from 'vitest'
-import { parseConfig } from '../../src/config/load.ts'
-import { CATALOG_FOLDER } from '../../src/node.ts'
-import { compilePlan } from '../../src/policy/compile.ts'
-import { type Asked, decide } from '../../src/policy/decide.ts'
-import { SURFACES } from '../../src/policy/surfaces.ts'
-
-const CHAT = SURFACES.get('/chat/completions')!
-const NOW = Date.UTC(2026, 10, 3, 12)
-
-const planOf = (text: string) =>
-  compilePlan(
-    parseConfig(`upstreams: {p: {base_url: "http://127.0.0.1:1/v1"}}\n${text}`, 'ballast.yaml', {
-      environment: {},
-      catalog: CATALOG_FOLDER,
-    }),
-  )
-
-const asked = (body: string, rest: Partial<Asked> = {}): Asked => ({
-  id: 'request-1',
-  headers: [],
-  body: Buffer.from(body),
-  client: null,
-  receivedAt: NOW,
-  ...rest,
-})
+import { decide } from '../../src/policy/decide.ts'
+import { asked, CHAT, planOf } from '../support/plan.ts'
 
 const EXPERIMENT = `
 routes: [{model: "ft:*", upstream: p, experiment: birds}]

@@ -9,7 +9,7 @@ import { preparePolicy } from '../../src/policy/prepare.ts'
 import type { SurfaceName } from '../../src/policy/surface.ts'
 import { SURFACES } from '../../src/policy/surfaces.ts'
 import { requestTexts, valueText } from '../support/json-text.ts'
-import { referenceInject } from '../support/reference-injection.ts'
+import { referenceInject, referenceTurns } from '../support/reference-injection.ts'
 
 const RUNS = { numRuns: 1_500 }
 const surfaces = [...SURFACES.values()]
@@ -107,6 +107,28 @@ describe.each(surfaces.map(({ name }) => name))('injection into any request of %
         expect(decoded.user).toBe(
           Object.hasOwn(parsed, 'user') && typeof parsed.user === 'string' ? parsed.user : null,
         )
+      }),
+      RUNS,
+    )
+  })
+
+  test('reads what units and conditions ask for as JSON.parse does', () => {
+    fc.assert(
+      fc.property(requestText, (text) => {
+        const decoded = decodeOf(surface)(Buffer.from(text))
+        const parsed = JSON.parse(text) as Record<string, unknown>
+        const own = (from: unknown, key: string) => {
+          const value = typeof from === 'object' && from !== null && Object.hasOwn(from, key)
+          const it = value ? (from as Record<string, unknown>)[key] : null
+          return typeof it === 'string' ? it : null
+        }
+        expect(decoded.safetyIdentifier()).toBe(own(parsed, 'safety_identifier'))
+        const metadata =
+          Object.hasOwn(parsed, 'metadata') && !Array.isArray(parsed.metadata) ? parsed.metadata : null
+        for (const key of ['tier', 'messages', 'é'.repeat(64)])
+          expect(decoded.metadata(key)).toBe(own(metadata, key))
+        const { systemAbsent, firstTurn } = decoded
+        expect({ systemAbsent, firstTurn }).toEqual(referenceTurns(surface, parsed))
       }),
       RUNS,
     )

@@ -145,11 +145,23 @@ const message = objectText(
 )
 const messages = arrayText(fc.array(fc.oneof({ weight: 6, arbitrary: message }, valueText), { maxLength: 5 }))
 
+const metadata = objectText(
+  fc.array(
+    fc.oneof(
+      member('messages', messages),
+      member('tier', stringText(anyString)),
+      member('tier', valueText),
+      member('é'.repeat(64), stringText(anyString)),
+    ),
+    { maxLength: 3 },
+  ),
+)
 const common = fc.oneof(
   member('model', stringText(anyString)),
   member('stream', fc.constantFrom('true', 'false', 'null', '1')),
   member('user', fc.oneof(stringText(anyString), valueText)),
-  member('metadata', objectText(fc.array(member('messages', messages), { maxLength: 2 }))),
+  member('safety_identifier', fc.oneof(stringText(anyString), valueText)),
+  member('metadata', fc.oneof({ weight: 4, arbitrary: metadata }, valueText)),
   anyMember,
 )
 

@@ -186,3 +186,27 @@ function injectResponses(request: Message, interventions: readonly Intervention[
   if (users.length === 0) return continued
   return injectUsers(users, first, last, interventions, 'input_text')
 }
+
+/** What `when` asks of a conversation, of a parsed request. */
+export function referenceTurns(
+  surface: SurfaceName,
+  request: Message,
+): { systemAbsent: boolean; firstTurn: boolean } {
+  const own = (key: string) => (Object.hasOwn(request, key) ? request[key] : undefined)
+  if (surface === 'completions') return { systemAbsent: true, firstTurn: true }
+  const list = own(surface === 'chat' ? 'messages' : 'input')
+  const items = Array.isArray(list) ? list.filter(isObject) : []
+  const isMessage = ({ type }: Message) =>
+    surface === 'chat' || typeof type !== 'string' || type === 'message'
+  const lastUser = items.findLastIndex((it) => isMessage(it) && it.role === 'user')
+  const before = lastUser === -1 ? items : items.slice(0, lastUser)
+  const continued =
+    surface === 'responses' &&
+    ['previous_response_id', 'conversation'].some((key) => (own(key) ?? null) !== null)
+  const instructed = surface === 'responses' && (own('instructions') ?? null) !== null
+  return {
+    systemAbsent:
+      !instructed && !items.some((it) => isMessage(it) && (it.role === 'system' || it.role === 'developer')),
+    firstTurn: !continued && !before.some((it) => !isMessage(it) || it.role === 'assistant'),
+  }
+}

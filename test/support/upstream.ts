@@ -19,6 +19,9 @@ export interface ScriptedUpstream {
   readonly url: string
   readonly requests: ReceivedRequest[]
   answer: Answer
+  /** Connections that are open now, and all that there have been. */
+  connections(): Promise<number>
+  connectionsMade(): number
   close(): Promise<void>
 }
 
@@ -45,11 +48,18 @@ export async function startUpstream(answer: Answer): Promise<ScriptedUpstream> {
       void upstream.answer(received, response)
     })
   })
+  let made = 0
+  server.on('connection', () => made++)
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const upstream: ScriptedUpstream = {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/v1`,
     requests,
     answer,
+    connections: () =>
+      new Promise((resolve, reject) =>
+        server.getConnections((error, count) => (error === null ? resolve(count) : reject(error))),
+      ),
+    connectionsMade: () => made,
     close: () =>
       new Promise((resolve) => {
         server.close(() => resolve())

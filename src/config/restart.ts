@@ -1,0 +1,22 @@
+/** What a running ballast cannot change: sockets and the store are open, and the server was made with these limits. Called by `load.ts`. */
+import { isDeepStrictEqual } from 'node:util'
+import type { ConfigValues } from './schema.ts'
+import type { Path, YamlSource } from './source.ts'
+
+export type FixedValues = Pick<ConfigValues, 'listen' | 'admin' | 'store' | 'limits'>
+
+const FIXED: readonly (readonly [Path, (values: FixedValues) => unknown])[] = [
+  [['listen'], ({ listen }) => listen],
+  [['admin', 'listen'], ({ admin }) => admin.listen],
+  [['store'], ({ store }) => store],
+  [['limits', 'headers'], ({ limits }) => limits.headers],
+  [['limits', 'receive'], ({ limits }) => limits.receive],
+]
+
+/** Notes a problem at each value that differs from the running one and takes a restart. */
+export function checkRestart(source: YamlSource, values: FixedValues, running: FixedValues): void {
+  for (const [path, read] of FIXED) {
+    if (isDeepStrictEqual(read(values), read(running))) continue
+    source.report(path, 'takes a restart: it cannot change while ballast runs, so nothing was changed')
+  }
+}

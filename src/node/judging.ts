@@ -1,0 +1,83 @@
+/** The judge over the configurations that follow each other: replaced when its settings change. Composed by `node.ts`. */
+import { isDeepStrictEqual } from 'node:util'
+import { createOpenAIJudge } from '../adapters/judge-openai.ts'
+import type { SqliteStore } from '../adapters/store-sqlite.ts'
+import type { Config } from '../config/load.ts'
+import type { Log, Metrics } from '../domain/ports.ts'
+import { JudgeWorker } from '../judge/worker.ts'
+
+export interface JudgingDeps {
+  readonly store: SqliteStore
+  readonly metrics: Metrics
+  readonly log: Log
+}
+
+type Settings = ReturnType<typeof settingsOf>
+
+export class Judging {
+  private readonly deps: JudgingDeps
+  private config: Config | null = null
+  private settings: Settings = null
+  private worker: JudgeWorker | null = null
+  /** Replaced, with the samples they had begun. */
+  private readonly finishing = new Map<JudgeWorker, Promise<void>>()
+
+  constructor(deps: JudgingDeps) {
+    this.deps = deps
+  }
+
+  /** Judges by this configuration from now on; samples that are being judged end as they began. */
+  use(config: Config): void {
+    const settings = settingsOf(config)
+    const same = isDeepStrictEqual(settings, this.settings)
+    const worker = same ? this.worker : settings === null ? null : this.createWorker(settings)
+    // From here on nothing throws.
+    this.config = config
+    this.deps.store.limitQueue(queueLimit(config))
+    if (same) return
+    if (this.worker !== null) this.retire(this.worker)
+    this.settings = settings
+    this.worker = worker
+    this.worker?.start()
+  }
+
+  /** Ends the calls under way and gives their samples back. */
+  async stop(): Promise<void> {
+    await Promise.all([this.worker, ...this.finishing.keys()].map((worker) => worker?.stop()))
+  }
+
+  private retire(worker: JudgeWorker): void {
+    const finished = worker.finish().finally(() => this.finishing.delete(worker))
+    this.finishing.set(worker, finished)
+  }
+
+  private createWorker({ judge, upstream }: NonNullable<Settings>): JudgeWorker {
+    const { store, metrics, log } = this.deps
+    const { model, concurrency, timeout, attempts } = judge
+    return new JudgeWorker({
+      queue: store,
+      store,
+      judge: createOpenAIJudge({ baseUrl: upstream.base_url, apiKey: upstream.api_key ?? null, timeout }),
+      checks: () => this.config!.checks,
+      metrics,
+      log,
+      model,
+      concurrency,
+      timeout,
+      attempts,
+    })
+  }
+}
+
+/** Samples that may wait: without a judge they wait for one. */
+export function queueLimit({ judge }: Config): number {
+  return judge?.queue ?? Number.POSITIVE_INFINITY
+}
+
+/** What a worker is made of; null where nothing is judged. */
+function settingsOf({ judge, upstreams }: Config) {
+  if (judge === undefined) return null
+  const { queue: _queue, ...rest } = judge
+  const { base_url, api_key } = upstreams[judge.upstream]!
+  return { judge: rest, upstream: { base_url, api_key } }
+}

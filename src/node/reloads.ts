@@ -1,0 +1,130 @@
+/**
+ * Reads the configuration anew when its files change, or when asked (SIGHUP). Started by `ballast serve`.
+ *
+ * It looks at the files' state now and then instead of waiting for the system to tell: notices are bound to the files
+ * that were there, and stay away when an editor puts a new one in place, when a link above is turned (a Kubernetes
+ * config map), and on network file systems. A state counts once it has stood still from one look to the next, so that
+ * no half-written file is read.
+ */
+import { readdir, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Config } from '../config/load.ts'
+import type { ReloadOutcome } from '../domain/ports.ts'
+
+/** A ballast as far as reloading goes. */
+export interface Reloadable {
+  readonly config: Config
+  /** @param read gives the configuration that may follow the running one. @throws never */
+  reload(read: (running: Config) => Config): Reload
+}
+
+export interface Reload {
+  readonly outcome: ReloadOutcome
+  /** The folders of policies that were read, some of which may not exist. */
+  readonly folders: readonly string[]
+}
+
+export interface ReloadsOptions {
+  readonly ballast: Reloadable
+  readonly file: string
+  /** @throws ConfigError */
+  readonly read: (running: Config) => Config
+  /** Between two looks, in milliseconds; null: only when asked. */
+  readonly everyMs: number | null
+}
+
+/** What is known of the file and of each folder, by path. */
+type States = ReadonlyMap<string, string>
+
+export class Reloads {
+  private readonly options: ReloadsOptions
+  private readonly ending = new AbortController()
+  /** The file and the folders. */
+  private paths: readonly string[]
+  /** Of what was read last. */
+  private seen: States = new Map()
+  private reloading: Promise<unknown> = Promise.resolve()
+  private watching: Promise<void> = Promise.resolve()
+
+  constructor(options: ReloadsOptions) {
+    this.options = options
+    this.paths = [options.file, ...options.ballast.config.folders]
+    if (options.everyMs !== null) this.watching = this.watch(options.everyMs)
+  }
+
+  /** Reads the configuration now. */
+  reload(): Promise<ReloadOutcome> {
+    const reload = this.reloading.then(() => this.readAnew())
+    this.reloading = reload
+    return reload
+  }
+
+  async close(): Promise<void> {
+    this.ending.abort()
+    await this.watching
+    await this.reloading
+  }
+
+  private async watch(everyMs: number): Promise<void> {
+    const { signal } = this.ending
+    let last = await look(this.paths)
+    // It was read before anybody watched. What has changed since then counts once it stands still, like any change.
+    if (this.isRunning()) this.seen = last
+    while (!signal.aborted) {
+      await sleep(everyMs, undefined, { signal, ref: false }).catch(() => {})
+      await this.reloading
+      const { seen } = this
+      const now = await look(this.paths)
+      // Was it read meanwhile, as somebody asked, this look says nothing of it.
+      const asked = seen !== this.seen
+      if (!signal.aborted && !asked && differ(now, seen) && !differ(now, last)) await this.reload()
+      last = now
+    }
+  }
+
+  private isRunning(): boolean {
+    const { ballast, read } = this.options
+    try {
+      return read(ballast.config).hash === ballast.config.hash
+    } catch {
+      return false
+    }
+  }
+
+  private async readAnew(): Promise<ReloadOutcome> {
+    const { ballast, file, read } = this.options
+    // Looked at before it is read: what changes meanwhile is read again.
+    const before = await look(this.paths)
+    const { outcome, folders } = ballast.reload(read)
+    // Those of the running one, and those of one that was refused: it may be mended there.
+    this.paths = [...new Set([file, ...ballast.config.folders, ...folders])]
+    const added = await look(this.paths.filter((path) => !before.has(path)))
+    this.seen = new Map(this.paths.map((path) => [path, before.get(path) ?? added.get(path)!]))
+    return outcome
+  }
+}
+
+async function look(paths: readonly string[]): Promise<States> {
+  return new Map(await Promise.all(paths.map(async (path) => [path, await stateOf(path)] as const)))
+}
+
+/** Which file a path leads to, links followed, and when it was changed last; of a folder the same for its YAML files. */
+async function stateOf(path: string): Promise<string> {
+  try {
+    const found = await stat(path, { bigint: true })
+    const { dev, ino, size, mtimeNs, ctimeNs } = found
+    if (!found.isDirectory()) return `${dev}:${ino} ${size} ${mtimeNs} ${ctimeNs}`
+  } catch (error) {
+    return String((error as { code?: unknown }).code)
+  }
+  const names = (await readdir(path).catch(() => [])).filter((name) => /\.ya?ml$|^checks$/.test(name))
+  const states = await Promise.all(
+    names.sort().map(async (name) => `${name} ${await stateOf(join(path, name))}`),
+  )
+  return `[${states.join(', ')}]`
+}
+
+function differ(one: States, other: States): boolean {
+  return one.size !== other.size || [...one].some(([path, state]) => other.get(path) !== state)
+}

@@ -1,0 +1,46 @@
+/** Reports from the store, for the control plane and the metrics. Used by `snapshot.ts`. */
+import type { Store } from '../domain/ports.ts'
+import type { Report } from '../domain/report.ts'
+import type { Plan } from '../policy/compile.ts'
+import { buildReport } from '../stats/report.ts'
+
+/** Reports are made at most this often, however often they are asked for. */
+const REPORT_AGE_MS = 200
+/** Between two reports it rests this many times as long as the last one took. */
+const REPORT_REST = 20
+
+export type Reports = () => Promise<readonly Report[]>
+
+/** Made once for all who ask at about the same time, and never more than a small share of it. */
+export function cachedReports(plan: Plan, store: Store): Reports {
+  let stale = Number.NEGATIVE_INFINITY
+  let made: Promise<readonly Report[]> = Promise.resolve([])
+  return () => {
+    const begun = performance.now()
+    if (begun > stale) {
+      stale = Number.POSITIVE_INFINITY
+      made = makeReports(plan, store).finally(() => {
+        const ended = performance.now()
+        stale = ended + Math.max(REPORT_AGE_MS, (ended - begun) * REPORT_REST)
+      })
+    }
+    return made
+  }
+}
+
+async function makeReports(plan: Plan, store: Store): Promise<Report[]> {
+  const measured = plan.experiments.flatMap((experiment) =>
+    experiment.check === null ? [] : [{ experiment, check: experiment.check }],
+  )
+  return await Promise.all(
+    measured.map(async ({ experiment, check }) =>
+      buildReport({
+        experiment,
+        check,
+        exposures: await store.exposures(experiment.name),
+        samples: await store.samples(experiment.name, check.id),
+        verdicts: await store.verdicts(experiment.name, check.id),
+      }),
+    ),
+  )
+}

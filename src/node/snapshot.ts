@@ -1,0 +1,80 @@
+/**
+ * One configuration as requests are served by it. Made when ballast starts and at each reload; a request keeps the one
+ * it began with. Composed by `node.ts`.
+ */
+import type { Config } from '../config/load.ts'
+import type { Log, Metrics, Store } from '../domain/ports.ts'
+import { createAuthenticate } from '../http/auth.ts'
+import type { Snapshot } from '../http/data-plane.ts'
+import { Limits } from '../http/limits.ts'
+import type { PipelineDeps } from '../pipeline/pipeline.ts'
+import type { Recorder } from '../pipeline/record.ts'
+import { compilePlan, type Plan } from '../policy/compile.ts'
+import { cachedReports, type Reports } from './reports.ts'
+import type { OpenUpstreams, UpstreamPools } from './upstreams.ts'
+
+/** What stays, whatever the configuration. */
+export interface Lasting {
+  readonly pools: UpstreamPools
+  readonly store: Store
+  readonly recorder: Recorder
+  readonly metrics: Metrics
+  readonly log: Log
+}
+
+export class ServedSnapshot implements Snapshot {
+  readonly config: Config
+  readonly plan: Plan
+  readonly reports: Reports
+  readonly pipeline: PipelineDeps
+  readonly authenticate: Snapshot['authenticate']
+  readonly localOnly: boolean
+  readonly limits: Limits
+  readonly largestBody: number
+  readonly stallMs: number
+  private readonly pools: UpstreamPools
+  private readonly upstreams: OpenUpstreams
+  /** Requests under way, and one for being in force. */
+  private users = 1
+
+  /** @param previous the one in force, whose unchanged parts are kept. @throws when it cannot be made; nothing is left open. */
+  constructor(config: Config, lasting: Lasting, previous: ServedSnapshot | null) {
+    const { pools, store, recorder, metrics, log } = lasting
+    const clients = Array.isArray(config.clients) ? config.clients : null
+    this.config = config
+    this.plan = compilePlan(config)
+    this.reports = cachedReports(this.plan, store)
+    this.authenticate = createAuthenticate(clients)
+    this.localOnly = config.clients === undefined
+    this.limits = new Limits(config.limits.concurrent, clients ?? [], previous?.limits)
+    this.largestBody = config.limits.body
+    this.stallMs = config.limits.stall
+    this.pools = pools
+    this.upstreams = pools.hold(config, previous?.upstreams ?? null)
+    this.pipeline = {
+      plan: this.plan,
+      upstreams: this.upstreams.byName,
+      defaultUpstream: defaultUpstream(config),
+      recorder,
+      metrics,
+      log,
+      expose: config.expose,
+    }
+  }
+
+  enter(): this {
+    this.users++
+    return this
+  }
+
+  /** The last one to leave closes what no later configuration uses. */
+  leave(): void {
+    this.users--
+    if (this.users === 0) this.pools.release(this.upstreams)
+  }
+}
+
+/** The upstream of requests that no route decides: as configured, else where the route for every model leads. */
+export function defaultUpstream({ passthrough, routes, upstreams }: Config): string {
+  return passthrough ?? routes.find(({ model }) => model === '*')?.upstream ?? Object.keys(upstreams)[0]!
+}
