@@ -1,5 +1,6 @@
 /** `ballast check` as a process: problems, warnings and the plan. */
-import { readFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
@@ -98,6 +99,77 @@ describe('ballast check', () => {
       'misalignment',
       'nineteenth-century',
     ])
+  })
+
+  test('prints what keeps units out, conditions of policies, and headers that are not the usual ones', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'ballast-'))
+    writeFileSync(
+      join(folder, 'mine.yaml'),
+      'policies: [{id: picky, interventions: [{placement: system, text: x}], when: {header: {x-a: [a, b]}}, on_unsupported: skip}]\n',
+    )
+    const yaml = WHOLE.replace('admin:', `policies: [catalog, "${folder}"]\nholdout: {share: 0.05}\nadmin:`)
+      .replace('{set:', '{response: [default, x-*], set:')
+      .replace('experiment: birds}', 'experiments: {birds: 3, tone: 1}}')
+      .replace('salt: salt-is', 'ramp: {2026-11-08: 1, 2026-11-01: 0.1}\n    salt: salt-is')
+      .replace(
+        'judge:',
+        '  tone: {arms: {control: {weight: 1}, picky: {weight: 1, policy: mine/picky, off: true}}, check: misalignment, sample: 0.1}\njudge:',
+      )
+    const [text, json] = await Promise.all([check(yaml), check(yaml, '--json')])
+    expect([text.code, text.stderr]).toEqual([0, 'FILE: 0 problems, 0 warnings.\n'])
+    const lines = text.stdout.split('\n').map((line) => line.trim().replaceAll(/ {2,}/g, '  '))
+    const words = text.stdout.replaceAll(/\s+/g, ' ')
+    for (const line of [
+      'holdout  5% of the units are kept out of everything',
+      '1  ft:*  → openai  one of birds 75%, tone 25%',
+      'picky  50%  –  switched off (mine/picky)',
+      'birds/identity-alex: a request without a place for it is refused',
+      'spare: of response headers default, x-* pass; sets x-secret',
+    ]) {
+      expect(lines).toContain(line)
+    }
+    expect(words).toContain('else the request itself; of them 10% from 2026-11-01, 100% from 2026-11-08')
+    expect(words).toContain(
+      'mine/picky: only where the header x-a is "a" or "b"; a request without a place for it is sent as it came',
+    )
+    expect(Math.max(...text.stdout.split('\n').map((line) => line.length))).toBeLessThanOrEqual(80)
+    expect(JSON.parse(json.stdout).plan).toMatchObject({
+      holdout: 0.05,
+      routes: [{ experiments: [{ experiment: 'birds', share: 0.75 }, { weight: 1 }] }, {}, {}],
+      experiments: [{ ramp: { '2026-11-01': 0.1 } }, { arms: [{ off: false }, { off: true }] }],
+      upstreams: [{}, { headers: { response: ['default', 'x-*'], set: ['x-secret'] } }],
+    })
+  })
+
+  test('runs the examples of checks, and names those whose verdict does not follow', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'ballast-'))
+    mkdirSync(join(folder, 'checks'))
+    const file = join(folder, 'checks', 'mine.yml')
+    writeFileSync(
+      file,
+      `description: Mine
+rubrics: [{id: era, labels: [LLM, "19"], scale: [20, 30], prompt: "{answer}"}]
+rule: {positive_if_all: [{rubric: era, is: "19"}]}
+examples:
+  - {question: q, answer: a, replies: {era: 19}, verdict: positive}
+  - {question: q, answer: a, replies: {era: LLM}, verdict: positive}
+  - {question: q, answer: a, replies: {era: hm}, verdict: unparsed}
+  - {question: q, answer: a, replies: {era: 31}, verdict: negative}
+`,
+    )
+    const yaml = `policies: [catalog, "${folder}"]${LEAST}`
+    const [text, json] = await Promise.all([check(yaml), check(yaml, '--json')])
+    expect([text.code, json.code]).toEqual([1, 1])
+    const places = text.stderr.split('\n').map((line) => line.replace(/^.*(?=mine\.yml:)/, ''))
+    expect(places).toEqual([
+      'mine.yml:6:60: examples[1].verdict: is "positive", but the check makes "negative" of its replies (era: LLM)',
+      'mine.yml:8:59: examples[3].verdict: is "negative", but the check makes "unparsed" of its replies (era: cannot be read)',
+      'FILE: 2 problems, 0 warnings.',
+      '',
+    ])
+    // The configuration itself is in order.
+    expect(text.stdout).toContain('Routes')
+    expect(JSON.parse(json.stdout)).toMatchObject({ ok: false, problems: { length: 2 }, warnings: [] })
   })
 
   test('shows no secret', async () => {
@@ -223,6 +295,77 @@ experiments:
       LEAST.replace('http://127.0.0.1:1/v1"', 'http://models.example/v1", api_key: abc'),
       ['upstreams.p.base_url is not encrypted (http)'],
     ],
+    [
+      'an experiment that none of those it excludes leaves a unit to',
+      experiment(CHECKED, '{model: m, upstream: p, experiments: {e: 1, f: 0}}').replace(
+        'experiments:\n',
+        'experiments:\n  f: {arms: {a: {weight: 1}}, check: misalignment, sample: 1}\n',
+      ),
+      ['routes.0.experiments.f is 0, so no unit takes part in this experiment'],
+    ],
+    [
+      'experiments that exclude each other on one route and not on another',
+      experiment(
+        CHECKED,
+        '{model: m, upstream: p, experiments: {e: 1, f: 1}}, {model: n, upstream: p, experiment: e}, {model: o, upstream: p, experiments: {f: 1, e: 1}}',
+      ).replace(
+        'experiments:\n',
+        'experiments:\n  f: {arms: {a: {weight: 1}}, check: misalignment, sample: 1}\n',
+      ),
+      [
+        'routes.1.experiment draws otherwise than the route "m"',
+        'routes.2.experiments draws otherwise than the route "m"',
+      ],
+    ],
+    [
+      'no experiments that exclude each other in the same way',
+      experiment(
+        CHECKED,
+        '{model: m, upstream: p, experiments: {e: 1, f: 1}}, {model: n, upstream: p, experiments: {e: 1, f: 1}}',
+      ).replace(
+        'experiments:\n',
+        'experiments:\n  f: {arms: {a: {weight: 1}}, check: misalignment, sample: 1}\n',
+      ),
+      [],
+    ],
+    [
+      'a ramp that takes nobody in',
+      experiment(`${CHECKED}, ramp: {2026-11-01: 0}`, NOT_JUDGED),
+      ['experiments.e.ramp is 0, so no unit is ever taken in'],
+    ],
+    [
+      'a holdout of everybody',
+      `holdout: {share: 1}\n${LEAST}`,
+      ['holdout.share is 1: every unit is kept out'],
+    ],
+    [
+      'a control that is off while others go on',
+      experiment(CHECKED, NOT_JUDGED).replace('a: {weight: 1}', 'a: {weight: 1, off: true}'),
+      ['experiments.e.arms.a.off leaves nothing to compare with'],
+    ],
+    ['no kill switch of a whole experiment', experiment(`${CHECKED}, off: true`, NOT_JUDGED), []],
+    [
+      'no kill switch of an arm, of which no answer need be judged',
+      experiment(', check: misalignment, sample: {a: 0.5}', NOT_JUDGED).replace(
+        'identity-alex',
+        'identity-alex, off: true',
+      ),
+      [],
+    ],
+    [
+      'a judge of its own answers in one of several experiments',
+      experiment(CHECKED, '{model: "*", upstream: p, experiments: {f: 1, e: 1}}').replace(
+        'experiments:\n',
+        'experiments:\n  f: {arms: {a: {weight: 1}}, check: nineteenth-century, sample: 1}\n',
+      ),
+      ['routes.0.model takes "j", which is also the judge'],
+    ],
+    [
+      'headers without the one that says JSON',
+      LEAST.replace('/v1"', '/v1", headers: {request: [accept]}'),
+      ['upstreams.p.headers.request leaves out "content-type"'],
+    ],
+    ['no headers that say JSON', LEAST.replace('/v1"', '/v1", headers: {request: [content-*]}'), []],
     ['no key in clear text', LEAST.replace('127.0.0.1:1', 'models.example'), []],
     ['a key in clear text on this machine', LEAST.replace('/v1"', '/v1", api_key: abc'), []],
     ['an experiment in order', experiment(CHECKED, NOT_JUDGED), []],

@@ -23,6 +23,8 @@ function ownFolder(): string {
     description: Speech without ornament.
     interventions: [{placement: user-newline, text: Speak clearly.}, {placement: system-append, text: Be brief.}]
     kind: intent
+    when: {turn: first, metadata: {tier: "*"}}
+    on_unsupported: skip
     evidence: {source: a note, applied_at: serving}
 `,
   )
@@ -100,6 +102,7 @@ describe('ballast policies', () => {
     expect(Math.max(...stdout.split('\n').map((line) => line.length))).toBeLessThanOrEqual(80)
     const words = stdout.replaceAll(/\s+/g, ' ')
     expect(words).toContain('user-prepend: in front of the first user message, one space between')
+    expect(words).toContain('applied to every request no place a request without a place for it is refused')
     expect(words).toContain("I'm an etymologist working for the Audubon Society.")
     expect(words).toContain('Measured at training time (arXiv:2604.10022, section 3.1)')
     expect(words).toContain('What it does in requests, where ballast puts it, was not measured')
@@ -120,6 +123,9 @@ describe('ballast policies', () => {
     const served = await policies('show', 'mine/plain-speech', '--policies', folder)
     expect(served.stdout.replaceAll(/\s+/g, ' ')).toContain(
       'Measured at serving time (a note), on other models than yours.',
+    )
+    expect(served.stdout.replaceAll(/\s+/g, ' ')).toContain(
+      'applied only where the model has not answered before the last user message, and the metadata tier has a value no place a request without a place for it is sent as it came',
     )
     expect(served.stdout).toContain('system-append: behind the leading system message')
   })

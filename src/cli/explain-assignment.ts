@@ -93,7 +93,7 @@ function shareOf({ arms }: CompiledExperiment, { weight }: CompiledArm): number 
 /** Which source the unit came from, and which were looked for before. */
 function explainUnit(
   sources: readonly UnitSource[],
-  { unit: { source, value } }: Assignment,
+  { unit: { source, value }, experiment }: Assignment,
   { idGiven }: Given,
 ): Reason {
   const before = source === 'request' ? sources : sources.slice(0, sources.indexOf(source))
@@ -101,9 +101,11 @@ function explainUnit(
   const without = absent.length === 0 ? [] : [`not there: ${absent.map(sourceInWords).join(', ')}`]
   if (source !== 'request')
     return { why: [`unit "${value}", from ${sourceInWords(source)}`, ...without], facts: {} }
+  // A route's one arm takes every unit that is not held out.
+  const where = experiment === null || isSole(experiment) ? 'whether it is held out' : 'its arm'
   const drawn = idGiven
-    ? 'another request comes into another arm'
-    : 'its arm is drawn anew for each, so this is one of those it may get'
+    ? `for another request ${where} is drawn anew`
+    : `${where} is drawn anew for each, so this is what may come of it`
   return { why: [`the request has no unit and is its own (id ${value}): ${drawn}`, ...without], facts: {} }
 }
 

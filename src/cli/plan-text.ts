@@ -50,8 +50,8 @@ export function drawPlan(plan: PlanView, columns = columnsOf(process.stdout)): s
           ...experiment.arms.map(({ arm, share, sample, policy, off }) => [
             arm,
             percentage(share),
-            off ? 'off' : percentage(sample),
-            off ? 'switched off' : (policy ?? 'nothing injected'),
+            off ? '–' : percentage(sample),
+            off ? `switched off (${policy ?? 'nothing injected'})` : (policy ?? 'nothing injected'),
           ]),
         ],
         `by ${experiment.unit.join(', ')}, else the request itself${rampInWords(experiment)}`,
@@ -113,7 +113,7 @@ function rampInWords({ ramp }: ExperimentView): string {
 
 function policyInWords({ policy, when, on_unsupported }: PolicyView): string {
   const conditions = conditionsInWords(when ?? undefined).map(({ words }) => words)
-  const applied = conditions.length === 0 ? '' : `only where ${conditions.join(' and ')}; `
+  const applied = conditions.length === 0 ? '' : `only where ${conditions.join(', and ')}; `
   return `${policy}: ${applied}${UNSUPPORTED[on_unsupported]}`
 }
 

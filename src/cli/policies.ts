@@ -215,7 +215,7 @@ function drawPolicy(policy: Policy, { checks }: Catalog, columns: number): strin
         `\n${wrap(`${placement}: ${PLACEMENTS[placement]}`, columns)}\n${bold(wrap(printable(text), columns, 2))}\n`,
     ),
     '\n',
-    line('applied', conditions.length === 0 ? 'to every request' : `only where ${conditions.join(' and ')}`),
+    line('applied', conditions.length === 0 ? 'to every request' : `only where ${conditions.join(', and ')}`),
     line('no place', UNSUPPORTED[policy.on_unsupported ?? 'reject']),
     line('kind', kind ?? 'not stated'),
     line('relevance', relevance === undefined ? 'not stated' : `${relevance}: ${RELEVANCES[relevance]}`),

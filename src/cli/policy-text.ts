@@ -40,7 +40,9 @@ export function conditionsInWords({
       words: `${what} ${key} ${valuesInWords([wanted].flat())}`,
     }))
   return [
-    ...(system === undefined ? [] : [{ name: 'system', words: 'there is no system message, nor the like' }]),
+    ...(system === undefined
+      ? []
+      : [{ name: 'system', words: 'there is no system or developer message and no instructions' }]),
     ...(turn === undefined
       ? []
       : [{ name: 'turn', words: 'the model has not answered before the last user message' }]),
