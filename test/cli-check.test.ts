@@ -343,7 +343,11 @@ experiments:
       experiment(CHECKED, NOT_JUDGED).replace('a: {weight: 1}', 'a: {weight: 1, off: true}'),
       ['experiments.e.arms.a.off leaves nothing to compare with'],
     ],
-    ['no kill switch of a whole experiment', experiment(`${CHECKED}, off: true`, NOT_JUDGED), []],
+    [
+      'no kill switch of a whole experiment',
+      experiment(`${CHECKED}, off: true`, NOT_JUDGED).replace('a: {weight: 1}', 'a: {weight: 1, off: true}'),
+      [],
+    ],
     [
       'no kill switch of an arm, of which no answer need be judged',
       experiment(', check: misalignment, sample: {a: 0.5}', NOT_JUDGED).replace(
