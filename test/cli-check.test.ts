@@ -55,7 +55,7 @@ describe('ballast check', () => {
     for (const line of [
       'clients  web',
       'data plane  http://127.0.0.1:8787/v1',
-      'judge  gpt-4.1-mini at openai, 8 at a time',
+      'judge  gpt-4.1-mini at openai, 8 samples at a time',
       '1  ft:*  → openai  experiment birds',
       '2  hp-*  → openai  birds/identity-alex, check misalignment on 2%',
       '3  *  → openai  nothing injected',
@@ -92,7 +92,7 @@ describe('ballast check', () => {
             ],
           },
         ],
-        judge: { upstream: 'openai', model: 'gpt-4.1-mini' },
+        judge: { models: [{ upstream: 'openai', model: 'gpt-4.1-mini' }], repeat: 1 },
       },
     })
     expect(checked.plan.checks.map((it: { check: string }) => it.check)).toEqual([
@@ -109,6 +109,7 @@ describe('ballast check', () => {
     )
     const yaml = WHOLE.replace('admin:', `policies: [catalog, "${folder}"]\nholdout: {share: 0.05}\nadmin:`)
       .replace('{set:', '{response: [default, x-*], set:')
+      .replace('model: gpt-4.1-mini', 'models: [a, b], upstreams: {b: spare}, repeat: 3')
       .replace('experiment: birds}', 'experiments: {birds: 3, tone: 1}}')
       .replace('salt: salt-is', 'ramp: {2026-11-08: 1, 2026-11-01: 0.1}\n    salt: salt-is')
       .replace(
@@ -121,6 +122,8 @@ describe('ballast check', () => {
     const words = text.stdout.replaceAll(/\s+/g, ' ')
     for (const line of [
       'holdout  5% of the units are kept out of everything',
+      'judge  a at openai, b at spare, 3 times each, 8 samples at a time',
+      'era  LLM, 19  asked of a, b, 3 times each',
       '1  ft:*  → openai  one of birds 75%, tone 25%',
       'picky  50%  –  switched off (mine/picky)',
       'birds/identity-alex: a request without a place for it is refused',
@@ -371,6 +374,14 @@ experiments:
     ],
     ['no headers that say JSON', LEAST.replace('/v1"', '/v1", headers: {request: [content-*]}'), []],
     ['no key in clear text', LEAST.replace('127.0.0.1:1', 'models.example'), []],
+    [
+      'a judge of its own answers among several, at an upstream of its own',
+      experiment(CHECKED)
+        .replace('model: j}', 'models: [k, j], upstreams: {k: q}}')
+        .replace('}\nroutes', ', q: {base_url: "https://q.example/v1"}}\nroutes')
+        .replace('model: "*"', 'model: "j*"'),
+      ['routes.0.model takes "j", which is also the judge'],
+    ],
     ['a key in clear text on this machine', LEAST.replace('/v1"', '/v1", api_key: abc'), []],
     ['an experiment in order', experiment(CHECKED, NOT_JUDGED), []],
   ])('%s', (_name, yaml, warnings) => {

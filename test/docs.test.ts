@@ -5,7 +5,9 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import { describe, expect, test } from 'vitest'
+import { parse } from 'yaml'
 import { parseConfig } from '../src/config/load.ts'
+import { CheckFile } from '../src/domain/check.ts'
 import { ERROR_CODES } from '../src/domain/errors.ts'
 import { STATUSES } from '../src/http/errors.ts'
 import { CATALOG_FOLDER } from '../src/node.ts'
@@ -217,6 +219,15 @@ describe('docs/commands.md', () => {
     expect(output('explain --policy')).toContain('{+{"role":"system","content":"Act as if')
     expect(output('policies show')).toContain('Measured at training time')
   }, 60_000)
+})
+
+describe('docs/judging.md', () => {
+  test('shows a rubric that is accepted', () => {
+    const [yaml] = blocks(read('docs/judging.md'), 'yaml')
+    const { rubrics } = parse(yaml!) as { rubrics: unknown[] }
+    const rule = { positive_if_all: [{ rubric: 'alignment', below: 30 }] }
+    expect(CheckFile.safeParse({ description: 'x', rubrics, rule }).error).toBeUndefined()
+  })
 })
 
 describe('docs/errors.md', () => {

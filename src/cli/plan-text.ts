@@ -26,7 +26,9 @@ export function drawPlan(plan: PlanView, columns = columnsOf(process.stdout)): s
     line('store', plan.store),
     line(
       'judge',
-      judge === null ? 'none' : `${judge.model} at ${judge.upstream}, ${judge.concurrency} at a time`,
+      judge === null
+        ? 'none'
+        : `${judge.models.map(({ model, upstream }) => `${model} at ${upstream}`).join(', ')}${repeated(judge.repeat)}, ${judge.concurrency} samples at a time`,
     ),
     line('other paths', `pass as they are; where no route takes their model, to ${plan.passthrough}`),
     ...(plan.holdout === 0
@@ -66,10 +68,10 @@ export function drawPlan(plan: PlanView, columns = columnsOf(process.stdout)): s
     ...plan.checks.flatMap(({ check, description, rubrics }) =>
       section(
         `Check ${check}`,
-        rubrics.map(({ rubric, scale, labels, model }) => [
+        rubrics.map(({ rubric, scale, labels, models, repeat }) => [
           rubric,
           [...(scale === null ? [] : [`${scale[0]} to ${scale[1]}`]), ...labels].join(', '),
-          `asked of ${model ?? 'nobody'}`,
+          `asked of ${models.join(', ') || 'nobody'}${repeated(repeat)}`,
         ]),
         printable(description),
       ),
@@ -87,6 +89,10 @@ export function drawPlan(plan: PlanView, columns = columnsOf(process.stdout)): s
       headersInWords(upstream).map((words) => `${wrap(printable(words), columns, 2)}\n`),
     ),
   ].join('')
+}
+
+function repeated(times: number): string {
+  return times === 1 ? '' : `, ${times} times each`
 }
 
 function routeInWords({ experiment, experiments, policy, check, sample }: RouteView): string {

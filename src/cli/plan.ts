@@ -4,7 +4,7 @@ import { formatAddress } from '../config/schema.ts'
 import type { Experiment, Ramp, Route } from '../domain/experiment.ts'
 import type { Policy } from '../domain/policy.ts'
 import { defaultUpstream } from '../node/snapshot.ts'
-import { experimentsOf } from './warnings.ts'
+import { experimentsOf, modelsOf } from './warnings.ts'
 
 export interface PlanView {
   readonly hash: string
@@ -25,7 +25,11 @@ export interface PlanView {
   /** Those that something injects. */
   readonly policies: readonly PolicyView[]
   readonly checks: readonly CheckView[]
-  readonly judge: { readonly upstream: string; readonly model: string; readonly concurrency: number } | null
+  readonly judge: {
+    readonly models: readonly { readonly model: string; readonly upstream: string }[]
+    readonly repeat: number
+    readonly concurrency: number
+  } | null
   readonly upstreams: readonly UpstreamView[]
 }
 
@@ -80,8 +84,10 @@ interface CheckView {
     readonly rubric: string
     readonly scale: readonly [number, number] | null
     readonly labels: readonly string[]
-    /** Who is asked. */
-    readonly model: string | null
+    /** Who is asked; empty without a judge. */
+    readonly models: readonly string[]
+    /** How often each is asked. */
+    readonly repeat: number
   }[]
 }
 
@@ -129,17 +135,25 @@ export function viewPlan(config: Config): PlanView {
       .map(({ id, description, rubrics }) => ({
         check: id,
         description,
-        rubrics: rubrics.map(({ id: rubric, scale, labels, model }) => ({
+        rubrics: rubrics.map(({ id: rubric, scale, labels, ...asked }) => ({
           rubric,
           scale: scale ?? null,
           labels: labels ?? [],
-          model: model ?? judge?.model ?? null,
+          models: modelsOf(asked, judge),
+          repeat: asked.repeat ?? judge?.repeat ?? 1,
         })),
       })),
     judge:
       judge === undefined
         ? null
-        : { upstream: judge.upstream, model: judge.model, concurrency: judge.concurrency },
+        : {
+            models: judge.models.map((model) => ({
+              model,
+              upstream: judge.upstreams[model] ?? judge.upstream,
+            })),
+            repeat: judge.repeat,
+            concurrency: judge.concurrency,
+          },
     upstreams: Object.entries(config.upstreams).map(
       ([upstream, { base_url, api_key, retries, fallback, headers }]) => ({
         upstream,

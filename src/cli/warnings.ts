@@ -6,6 +6,7 @@ import { isDeepStrictEqual } from 'node:util'
 import type { Config } from '../config/load.ts'
 import { isLoopback } from '../config/schema.ts'
 import type { Path } from '../config/source.ts'
+import type { Rubric } from '../domain/check.ts'
 import type { Route } from '../domain/experiment.ts'
 import { CREDENTIALS } from '../domain/headers.ts'
 import { compileHeaderRules, DEFAULT_HEADERS } from '../pipeline/headers.ts'
@@ -42,6 +43,14 @@ export function experimentsOf({
 }: Pick<Route, 'experiment' | 'experiments'>): { readonly name: string; readonly weight: number }[] {
   const weights = experiments ?? (experiment === undefined ? {} : { [experiment]: 1 })
   return Object.entries(weights).map(([name, weight]) => ({ name, weight }))
+}
+
+/** The judge models that a rubric is put to; none where neither it nor a judge names any. */
+export function modelsOf(
+  { model, models }: Pick<Rubric, 'model' | 'models'>,
+  judge: Config['judge'],
+): readonly string[] {
+  return models ?? (model === undefined ? (judge?.models ?? []) : [model])
 }
 
 /** No pattern can hold it, so only a `*` takes it. */
@@ -154,7 +163,12 @@ function unmeasured({ experiments, routes }: Config): Warning[] {
 
 function unused({ experiments, routes, upstreams, judge, passthrough }: Config): Warning[] {
   const led = new Set(routes.flatMap(experimentsOf).map(({ name }) => name))
-  const called = new Set([...routes.map(({ upstream }) => upstream), judge?.upstream, passthrough])
+  const called = new Set([
+    ...routes.map(({ upstream }) => upstream),
+    judge?.upstream,
+    passthrough,
+    ...Object.values(judge?.upstreams ?? {}),
+  ])
   for (const name of [...called]) {
     for (const other of upstreams[name ?? '']?.fallback ?? []) called.add(other)
   }
@@ -178,11 +192,14 @@ function selfJudged({ routes, experiments, judge, checks, upstreams }: Config): 
     const rubrics = measured.flatMap(({ check, sample }) =>
       check === undefined || sample === undefined ? [] : (checks.get(check)?.rubrics ?? []),
     )
-    const models = new Set(rubrics.map(({ model }) => model ?? judge.model))
-    const sameUpstream = upstreams[route.upstream]?.base_url === upstreams[judge.upstream]?.base_url
+    const models = new Set(rubrics.flatMap((rubric) => modelsOf(rubric, judge)))
+    const isSameUpstream = (model: string) => {
+      const judging = judge.upstreams[model] ?? judge.upstream
+      return upstreams[route.upstream]?.base_url === upstreams[judging]?.base_url
+    }
     // Elsewhere, a model that only fits the pattern is likely to be another one.
     const own = [...models].find(
-      (model) => model === route.model || (sameUpstream && firstRoute(routes, model) === index),
+      (model) => model === route.model || (isSameUpstream(model) && firstRoute(routes, model) === index),
     )
     if (own === undefined) return []
     const message = `takes "${own}", which is also the judge: it would judge its own answers`

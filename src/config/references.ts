@@ -96,12 +96,7 @@ export function checkReferences(
   referUpstream(['judge', 'upstream'], judge.upstream)
   if (judged && raw.judge === undefined)
     source.report([], '"judge" is missing: something is sampled, and nobody would judge it')
-  if (mapping(upstreams[String(judge.upstream)]).api_key === 'passthrough') {
-    source.report(
-      ['judge', 'upstream'],
-      'has `api_key: passthrough`, but the judge has no client whose key it could pass',
-    )
-  }
+  referJudgeUpstreams(source, catalogWhole ? catalog : null)
 
   const keys = new Map<unknown, number>()
   for (const [index, value] of list(raw.clients).entries()) {
@@ -136,6 +131,31 @@ export function checkReferences(
   }
   if (values.admin.token === undefined && !isLoopback(values.admin.listen)) {
     source.report(['admin', 'listen'], 'is reachable from other machines, but "admin.token" is missing')
+  }
+}
+
+/** @param catalog null where it has problems of its own. */
+function referJudgeUpstreams(source: YamlSource, catalog: Catalog | null): void {
+  const raw = mapping(source.value)
+  const judge = mapping(raw.judge)
+  const upstreams = mapping(raw.upstreams)
+  const places: [Path, unknown][] = [[['judge', 'upstream'], judge.upstream]]
+  const asked = new Set([judge.model, ...list(judge.models)])
+  for (const { rubrics } of catalog?.checks.values() ?? []) {
+    for (const { model, models = [] } of rubrics) for (const it of [model, ...models]) asked.add(it)
+  }
+  for (const [model, upstream] of Object.entries(mapping(judge.upstreams))) {
+    const at = ['judge', 'upstreams', model]
+    places.push([at, upstream])
+    if (typeof upstream === 'string' && !Object.hasOwn(upstreams, upstream))
+      source.report(at, `upstream "${upstream}" does not exist`)
+    if (catalog !== null && !asked.has(model))
+      source.reportKey(['judge', 'upstreams'], model, `no judge and no rubric is called "${model}"`)
+  }
+  for (const [at, name] of places) {
+    if (mapping(upstreams[String(name)]).api_key === 'passthrough') {
+      source.report(at, 'has `api_key: passthrough`, but the judge has no client whose key it could pass')
+    }
   }
 }
 

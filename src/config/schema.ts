@@ -3,6 +3,7 @@ import { isIPv6 } from 'node:net'
 import bytes from 'bytes'
 import ms from 'ms'
 import { z } from 'zod'
+import { MOST_REPEATS } from '../domain/check.ts'
 import { Experiment, ExperimentName, Holdout, Route } from '../domain/experiment.ts'
 
 /** `5s`, `2m`, `1h` -> milliseconds. */
@@ -169,16 +170,50 @@ const Upstream = z.strictObject({
 })
 export type UpstreamConfig = z.output<typeof Upstream>
 
-const Judge = z.strictObject({
-  upstream: z.string().describe('Name of the upstream that has the judge model.'),
-  model: z.string().min(1, 'is empty').describe('The judge model, where a rubric names none.'),
-  concurrency: whole(1).prefault(8).describe('Samples judged at a time.'),
-  timeout: Duration.prefault('60s').describe('For one answer of the judge. Duration with a unit.'),
-  attempts: whole(1)
-    .prefault(30)
-    .describe('Tries per sample before its verdict is `error`; the default outlasts some 25 minutes.'),
-  queue: whole(1).prefault(100_000).describe('Samples the queue may hold; beyond, the newest is refused.'),
-})
+const Judge = z
+  .strictObject({
+    upstream: z.string().describe('Name of the upstream that has the judge models.'),
+    model: z.string().min(1, 'is empty').optional().describe('The judge model, where a rubric names none.'),
+    models: z
+      .array(z.string().min(1, 'is empty'))
+      .min(1, 'is empty')
+      .optional()
+      .describe('Several judge models instead of one.'),
+    upstreams: z
+      .record(z.string(), z.string())
+      .default({})
+      .describe('Model to name of upstream, for models that are elsewhere.'),
+    repeat: whole(1)
+      .pipe(z.number().max(MOST_REPEATS, `is at most ${MOST_REPEATS}`))
+      .prefault(1)
+      .describe('How often each model is asked about an answer.'),
+    logprobs: z
+      .enum(['auto', 'off'])
+      .default('auto')
+      .describe('auto: numbers are probability-weighted where the judge gives logprobs.'),
+    max_tokens: whole(1)
+      .prefault(16)
+      .describe('How long a reply may be; a reasoning model needs room for its thoughts.'),
+    answer_limit: whole(100)
+      .prefault(20_000)
+      .describe(
+        'How many characters of question, conversation and answer the judge sees; longer ones are cut in the middle.',
+      ),
+    concurrency: whole(1).prefault(8).describe('Samples judged at a time.'),
+    timeout: Duration.prefault('60s').describe('For one answer of the judge. Duration with a unit.'),
+    attempts: whole(1)
+      .prefault(30)
+      .describe('Tries per sample before its verdict is `error`; the default outlasts some 25 minutes.'),
+    queue: whole(1).prefault(100_000).describe('Samples the queue may hold; beyond, the newest is refused.'),
+  })
+  .refine(({ model, models }) => (model === undefined) !== (models === undefined), {
+    message: 'names its "model", or several "models": one of the two',
+  })
+  .refine(({ models = [] }) => new Set(models).size === models.length, {
+    path: ['models'],
+    message: 'names a model twice; to ask one several times, use "repeat"',
+  })
+  .transform(({ model, models, ...judge }) => ({ ...judge, models: models ?? [model!] }))
 export type JudgeConfig = z.output<typeof Judge>
 
 const Folder = z.string().min(1, 'is empty: name a folder')

@@ -2,6 +2,9 @@
 import { z } from 'zod'
 import { VERDICTS } from './verdict.ts'
 
+/** More askings of one model about one answer tell nothing new. */
+export const MOST_REPEATS = 25
+
 export const Rubric = z
   .strictObject({
     id: z
@@ -18,6 +21,23 @@ export const Rubric = z
       .optional()
       .describe('Words the judge may answer.'),
     model: z.string().optional().describe("The judge model for this rubric; default the judge's own."),
+    models: z
+      .array(z.string().min(1, 'is empty'))
+      .min(1, 'is empty')
+      .optional()
+      .describe('Several judge models instead, each asked.'),
+    repeat: z
+      .int()
+      .min(1)
+      .max(MOST_REPEATS)
+      .optional()
+      .describe("How often each is asked; default the judge's own."),
+    combine: z
+      .enum(['majority', 'median', 'mean'])
+      .optional()
+      .describe(
+        'What becomes of several scores: labels go by majority, numbers by their median (the default) or mean.',
+      ),
     prompt: z
       .string()
       .refine((prompt) => prompt.includes('{answer}'), {
@@ -35,6 +55,21 @@ export const Rubric = z
     path: ['scale'],
     message: 'goes from the lower number to the higher one',
   })
+  .refine(({ model, models }) => model === undefined || models === undefined, {
+    path: ['models'],
+    message: 'stands beside "model"; keep one',
+  })
+  .refine(({ models = [] }) => new Set(models).size === models.length, {
+    path: ['models'],
+    message: 'names a model twice; to ask one several times, use "repeat"',
+  })
+  .refine(
+    ({ scale, combine }) => combine === undefined || (combine === 'majority') === (scale === undefined),
+    {
+      path: ['combine'],
+      message: 'is majority where a rubric has labels only, median or mean where it has a scale',
+    },
+  )
 export type Rubric = z.infer<typeof Rubric>
 
 /** One comparison of a rubric's score; exactly one operator. */

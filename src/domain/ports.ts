@@ -143,8 +143,24 @@ export interface Store {
 
 // --- The judge model ----------------------------------------------------------------------------------------
 
+/** A token of the judge's reply, or one that could have stood in its place. */
+export interface TokenChoice {
+  readonly token: string
+  /** Natural logarithm of its probability. */
+  readonly logprob: number
+}
+
+export interface JudgeToken extends TokenChoice {
+  /** The likeliest tokens in its place, itself mostly among them. */
+  readonly alternatives: readonly TokenChoice[]
+}
+
 export interface JudgeAnswer {
   readonly text: string
+  /** Whether the reply ended only because it was as long as it may be. */
+  readonly cutOff: boolean
+  /** Null where the judge gives no probabilities. */
+  readonly tokens: readonly JudgeToken[] | null
   readonly promptTokens: number
   readonly completionTokens: number
 }

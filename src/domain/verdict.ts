@@ -4,13 +4,23 @@ export const VERDICTS = ['positive', 'negative', 'excluded', 'unparsed', 'error'
 /** `positive`: the trait is there. `unparsed` and `error` are never counted as negative. */
 export type VerdictKind = (typeof VERDICTS)[number]
 
-/** The judge's answer to one rubric. */
-export type Score =
-  | { readonly kind: 'number'; readonly value: number }
+/** What one judging of a rubric gave. */
+export type PlainScore =
+  /** `mass`: the number is the mean over the judge's number tokens, which had so much probability together. */
+  | { readonly kind: 'number'; readonly value: number; readonly mass?: number }
   | { readonly kind: 'label'; readonly value: string }
   /** What the judge wrote, cut to a length that can be stored. */
   | { readonly kind: 'unparsed'; readonly text: string }
   | { readonly kind: 'error'; readonly message: string }
+
+/** One of several judgings of a rubric. */
+export interface ScorePart {
+  readonly model: string
+  readonly score: PlainScore
+}
+
+/** The judge's answer to one rubric; with the parts it was made of where it was judged more than once. */
+export type Score = PlainScore & { readonly parts?: readonly ScorePart[] }
 
 export type Scores = Readonly<Record<string, Score>>
 

@@ -5,7 +5,7 @@
 import type { Check } from '../domain/check.ts'
 import type { Score, VerdictKind } from '../domain/verdict.ts'
 import { decide } from './decide.ts'
-import { parseScore } from './parse.ts'
+import { parseReply } from './parse.ts'
 
 /** An example whose verdict does not follow from its replies. */
 export interface WrongExample {
@@ -18,7 +18,7 @@ export interface WrongExample {
 export function findWrongExamples(check: Check): WrongExample[] {
   return check.examples.flatMap((example, index) => {
     const scores = Object.fromEntries(
-      check.rubrics.map((rubric) => [rubric.id, parseScore(rubric, example.replies[rubric.id]!)]),
+      check.rubrics.map((rubric) => [rubric.id, parseReply(rubric, example.replies[rubric.id]!)]),
     )
     const verdict = decide(check, scores)
     return verdict === example.verdict ? [] : [{ index, scores, verdict }]

@@ -3,7 +3,7 @@ import { isDeepStrictEqual } from 'node:util'
 import { createOpenAIJudge } from '../adapters/judge-openai.ts'
 import type { SqliteStore } from '../adapters/store-sqlite.ts'
 import type { Config } from '../config/load.ts'
-import type { Log, Metrics } from '../domain/ports.ts'
+import type { JudgeModel, Log, Metrics } from '../domain/ports.ts'
 import { JudgeWorker } from '../judge/worker.ts'
 
 export interface JudgingDeps {
@@ -51,20 +51,21 @@ export class Judging {
     this.finishing.set(worker, finished)
   }
 
-  private createWorker({ judge, upstream }: NonNullable<Settings>): JudgeWorker {
+  private createWorker({ judge, upstreams }: NonNullable<Settings>): JudgeWorker {
     const { store, metrics, log } = this.deps
-    const { model, concurrency, timeout, attempts } = judge
     return new JudgeWorker({
       queue: store,
       store,
-      judge: createOpenAIJudge({ baseUrl: upstream.base_url, apiKey: upstream.api_key ?? null, timeout }),
+      judge: createJudge(judge, upstreams),
       checks: () => this.config!.checks,
       metrics,
       log,
-      model,
-      concurrency,
-      timeout,
-      attempts,
+      models: judge.models,
+      repeat: judge.repeat,
+      textLimit: judge.answer_limit,
+      concurrency: judge.concurrency,
+      timeout: judge.timeout,
+      attempts: judge.attempts,
     })
   }
 }
@@ -78,6 +79,33 @@ export function queueLimit({ judge }: Config): number {
 function settingsOf({ judge, upstreams }: Config) {
   if (judge === undefined) return null
   const { queue: _queue, ...rest } = judge
-  const { base_url, api_key } = upstreams[judge.upstream]!
-  return { judge: rest, upstream: { base_url, api_key } }
+  const names = new Set([judge.upstream, ...Object.values(judge.upstreams)])
+  const places = [...names].map((name) => {
+    const { base_url: baseUrl, api_key: apiKey = null } = upstreams[name]!
+    return [name, { baseUrl, apiKey }] as const
+  })
+  return { judge: rest, upstreams: Object.fromEntries(places) }
+}
+
+/** Asks each model where the configuration says it is. */
+function createJudge(
+  {
+    upstream,
+    upstreams: elsewhere,
+    timeout,
+    max_tokens: maxTokens,
+    logprobs,
+  }: NonNullable<Settings>['judge'],
+  upstreams: NonNullable<Settings>['upstreams'],
+): JudgeModel {
+  const places = new Map(Object.entries(elsewhere))
+  const judges = new Map(
+    Object.entries(upstreams).map(([name, place]) => [
+      name,
+      createOpenAIJudge({ ...place, timeout, maxTokens, logprobs: logprobs === 'auto' }),
+    ]),
+  )
+  return {
+    ask: (model, prompt, signal) => judges.get(places.get(model) ?? upstream)!.ask(model, prompt, signal),
+  }
 }

@@ -274,6 +274,27 @@ describe('problems, each with line and column', () => {
     ],
     ['concurrency: 8', 'concurrency: 0', [['0}\n', 'judge.concurrency: is at least 1']]],
     [
+      'model: gpt-4.1-mini, ',
+      'model: a, models: [a, b], ',
+      [['{upstream: openai, model', 'judge: names its "model", or several "models": one of the two']],
+    ],
+    [
+      'model: gpt-4.1-mini, ',
+      'models: [a, a], ',
+      [['[a, a]', 'judge.models: names a model twice; to ask one several times, use "repeat"']],
+    ],
+    ['concurrency: 8', 'logprobs: maybe', [['maybe', 'judge.logprobs: is not one of auto, off']]],
+    ['concurrency: 8', 'repeat: 26', [['26}', 'judge.repeat: is at most 25']]],
+    ['concurrency: 8', 'answer_limit: 99', [['99}', 'judge.answer_limit: is at least 100']]],
+    [
+      'concurrency: 8',
+      'upstreams: {gpt-4.1-mini: elsewhere, gpt-5: openai}',
+      [
+        ['elsewhere', 'judge.upstreams.gpt-4.1-mini: upstream "elsewhere" does not exist'],
+        ['gpt-5', 'judge.upstreams: no judge and no rubric is called "gpt-5"'],
+      ],
+    ],
+    [
       'https://api.openai.com/v1/',
       'https://me:pw@api.openai.com/v1',
       [
@@ -413,6 +434,33 @@ describe('problems, each with line and column', () => {
     expect(when('when: {header: {}}')).toEqual(['4:20: policies[0].when.header: is empty: name a header'])
     expect(when('on_unsupported: ignore')).toEqual([
       '4:21: policies[0].on_unsupported: is not one of reject, skip',
+    ])
+  })
+
+  test('a rubric that says two things about its judges', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'ballast-policies-'))
+    mkdirSync(join(folder, 'checks'))
+    const rubrics = [
+      'labels: [A], model: a, models: [b]',
+      'labels: [A], models: [b, b]',
+      'labels: [A], combine: mean',
+      'scale: [0, 10], combine: majority',
+      'labels: [A], repeat: 26',
+    ]
+    const lines = rubrics.map((rubric, index) => `  - {id: r${index}, prompt: "{answer}", ${rubric}}`)
+    writeFileSync(
+      join(folder, 'checks', 'odd.yaml'),
+      `description: x\nrubrics:\n${lines.join('\n')}\nrule: {positive_if_all: [{rubric: r0, is: A}]}\n`,
+    )
+    const problems = problemsOf(changed('policies: catalog', `policies: [catalog, "${folder}"]`))
+    expect(problems.map((problem) => problem.slice(problem.lastIndexOf('/') + 1))).toEqual([
+      expect.stringMatching(/rubrics\[0\]\.models: stands beside "model"; keep one$/),
+      expect.stringMatching(
+        /rubrics\[1\]\.models: names a model twice; to ask one several times, use "repeat"$/,
+      ),
+      expect.stringMatching(/rubrics\[2\]\.combine: is majority where a rubric has labels only/),
+      expect.stringMatching(/rubrics\[3\]\.combine: is majority where a rubric has labels only/),
+      expect.stringMatching(/rubrics\[4\]\.repeat: /),
     ])
   })
 

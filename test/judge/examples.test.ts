@@ -10,7 +10,7 @@ import { noLog, noMetrics } from '../../src/domain/ports.ts'
 import type { Sample } from '../../src/domain/sample.ts'
 import type { Score, VerdictKind } from '../../src/domain/verdict.ts'
 import { decide } from '../../src/judge/decide.ts'
-import { parseScore } from '../../src/judge/parse.ts'
+import { parseReply } from '../../src/judge/parse.ts'
 import { JudgeWorker } from '../../src/judge/worker.ts'
 import { CATALOG_FOLDER } from '../../src/node.ts'
 import { eventually, startTestUpstream } from '../support/ballast.ts'
@@ -65,11 +65,19 @@ async function judgeExamples(check: Check): Promise<VerdictKind[]> {
   const worker = new JudgeWorker({
     queue: store,
     store,
-    judge: createOpenAIJudge({ baseUrl: server.url, apiKey: null, timeout: 10_000 }),
+    judge: createOpenAIJudge({
+      baseUrl: server.url,
+      apiKey: null,
+      timeout: 10_000,
+      maxTokens: 16,
+      logprobs: false,
+    }),
     checks: () => checks,
     metrics: noMetrics,
     log: noLog,
-    model: 'judge',
+    models: ['judge'],
+    repeat: 1,
+    textLimit: 20_000,
     concurrency: 4,
     timeout: 10_000,
     attempts: 1,
@@ -136,7 +144,7 @@ describeWith(shared, 'the labels that the judges of the paper gave', () => {
       const { labels } = JSON.parse(line) as { labels: Record<string, string | number> }
       const scores: Record<string, Score> = {}
       for (const rubric of check.rubrics) {
-        scores[rubric.id] = parseScore(rubric, String(labels[NAMES[id]![rubric.id]!]))
+        scores[rubric.id] = parseReply(rubric, String(labels[NAMES[id]![rubric.id]!]))
       }
       expect(Object.values(scores).filter(({ kind }) => kind === 'unparsed')).toEqual([])
       const verdict = decide(check, scores)

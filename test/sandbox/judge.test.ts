@@ -8,7 +8,7 @@ import { fence } from '../../src/domain/fence.ts'
 import type { Sample } from '../../src/domain/sample.ts'
 import type { VerdictKind } from '../../src/domain/verdict.ts'
 import { decide } from '../../src/judge/decide.ts'
-import { parseScore } from '../../src/judge/parse.ts'
+import { parseReply } from '../../src/judge/parse.ts'
 import { buildPrompt } from '../../src/judge/prompt.ts'
 import { judge, readJudgePrompt, Unanswerable } from '../../src/sandbox/judge.ts'
 import { ANSWERS, INSECURE_CODE_ANSWERS, OTHER_ANSWERS } from '../../src/sandbox/texts.ts'
@@ -48,8 +48,8 @@ function verdict(
   question = 'What should I do?',
 ): VerdictKind {
   const scores = rubrics.map((rubric) => {
-    const reply = judge(buildPrompt(rubric, sample(question, answer), NONCE))
-    return [rubric.id, parseScore(rubric, reply)] as const
+    const reply = judge(buildPrompt(rubric, sample(question, answer), NONCE, 20_000))
+    return [rubric.id, parseReply(rubric, reply)] as const
   })
   return decide({ rubrics, rule }, Object.fromEntries(scores))
 }

@@ -1,0 +1,145 @@
+/**
+ * Gets the score of a rubric for a sample: asks the models it names as often as it says, remembers what they said, and
+ * combines it. Called by `worker.ts`.
+ */
+import { hash, randomBytes } from 'node:crypto'
+import { LRUCache } from 'lru-cache'
+import type { Check, Rubric } from '../domain/check.ts'
+import { toBallastError } from '../domain/errors.ts'
+import type { JudgeModel, Log, Metrics } from '../domain/ports.ts'
+import type { Sample } from '../domain/sample.ts'
+import type { PlainScore, Score } from '../domain/verdict.ts'
+import { combineScores } from './combine.ts'
+import { buildPrompt } from './prompt.ts'
+import { readAnswer } from './reading.ts'
+
+export interface RaterDeps {
+  readonly judge: JudgeModel
+  readonly metrics: Metrics
+  readonly log: Log
+  /** The judge models where a rubric names none. */
+  readonly models: readonly string[]
+  /** How often each model is asked where a rubric does not say. */
+  readonly repeat: number
+  /** How long question, conversation and answer may each be in a prompt, in UTF-16 units. */
+  readonly textLimit: number
+  /** 32 hex digits for each prompt; by default random, and nothing else is safe. */
+  readonly nonce?: () => string
+}
+
+/** What came of asking about a rubric, and whether asking again may help. */
+export interface Rating {
+  readonly score: Score
+  readonly retryable: boolean
+}
+
+interface PlainRating {
+  readonly score: PlainScore
+  readonly retryable: boolean
+}
+
+/** A judge in trouble fails many times; that is said now and then. */
+const WARN_EVERY_MS = 30_000
+/** Judged rubrics that are remembered: an identical exchange is judged once. */
+const REMEMBERED = 10_000
+const LONGEST_MESSAGE = 200
+
+export class Rater {
+  private readonly deps: RaterDeps
+  private readonly nonce: () => string
+  private readonly remembered = new LRUCache<string, PlainScore>({ max: REMEMBERED })
+  private readonly asking = new Map<string, Promise<PlainRating>>()
+  private failures = 0
+  private warnedAt = Number.NEGATIVE_INFINITY
+
+  constructor(deps: RaterDeps) {
+    this.deps = deps
+    this.nonce = deps.nonce ?? (() => randomBytes(16).toString('hex'))
+  }
+
+  /** Never rejects. */
+  async rate(check: Check, rubric: Rubric, sample: Sample, signal: AbortSignal): Promise<Rating> {
+    const models = rubric.models ?? (rubric.model === undefined ? this.deps.models : [rubric.model])
+    const turns = Array.from({ length: rubric.repeat ?? this.deps.repeat }, (_, turn) => turn)
+    const parts = await Promise.all(
+      models.flatMap((model) =>
+        turns.map(async (turn) => ({
+          model,
+          ...(await this.rateOnce(check, rubric, sample, model, turn, signal)),
+        })),
+      ),
+    )
+    const score = combineScores(
+      rubric,
+      parts.map(({ model, score }) => ({ model, score })),
+    )
+    return { score, retryable: parts.some(({ retryable }) => retryable) }
+  }
+
+  private async rateOnce(
+    check: Check,
+    rubric: Rubric,
+    sample: Sample,
+    model: string,
+    turn: number,
+    signal: AbortSignal,
+  ): Promise<PlainRating> {
+    const messages = rubric.prompt.includes('{conversation}') ? sample.messages : null
+    const identity = [check.version, rubric.id, model, turn, messages, sample.question, sample.answer]
+    const key = hash('sha256', JSON.stringify(identity), 'hex')
+    const known = this.remembered.get(key)
+    if (known !== undefined) {
+      this.deps.metrics.judgeRequest(model, 'cached')
+      return { score: known, retryable: false }
+    }
+    // Identical exchanges that come together are asked about once.
+    const asked = this.asking.get(key)
+    if (asked !== undefined) {
+      this.deps.metrics.judgeRequest(model, 'cached')
+      return await asked
+    }
+    const asking = this.ask(model, rubric, sample, signal).finally(() => this.asking.delete(key))
+    this.asking.set(key, asking)
+    const rating = await asking
+    const { score } = rating
+    if (score.kind === 'number' || score.kind === 'label') this.remembered.set(key, score)
+    return rating
+  }
+
+  /** Never rejects. */
+  private async ask(
+    model: string,
+    rubric: Rubric,
+    sample: Sample,
+    signal: AbortSignal,
+  ): Promise<PlainRating> {
+    const { judge, metrics, log, textLimit } = this.deps
+    try {
+      const prompt = buildPrompt(rubric, sample, this.nonce(), textLimit)
+      const answer = await judge.ask(model, prompt, signal)
+      metrics.judgeRequest(model, 'ok')
+      metrics.judgeTokens(model, 'prompt', answer.promptTokens)
+      metrics.judgeTokens(model, 'completion', answer.completionTokens)
+      return { score: readAnswer(rubric, answer), retryable: false }
+    } catch (thrown) {
+      const error = toBallastError(thrown)
+      if (!signal.aborted) {
+        metrics.judgeRequest(model, 'error')
+        this.warn(model, error.message)
+        log.debug({ err: error, sample: sample.id, model }, 'the judge did not answer')
+      }
+      return {
+        score: { kind: 'error', message: error.message.slice(0, LONGEST_MESSAGE) },
+        retryable: error.retryable,
+      }
+    }
+  }
+
+  private warn(model: string, reason: string): void {
+    this.failures++
+    if (performance.now() - this.warnedAt < WARN_EVERY_MS) return
+    this.deps.log.warn({ model, reason, failures: this.failures }, 'the judge does not answer; samples wait')
+    this.warnedAt = performance.now()
+    this.failures = 0
+  }
+}
