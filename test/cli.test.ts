@@ -1,56 +1,9 @@
 /** The commands as processes: what they print, how they end. */
-import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
-import { mkdtempSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
-import { describe, expect, onTestFinished, test } from 'vitest'
+import { dirname } from 'node:path'
+import { describe, expect, test } from 'vitest'
 import type { Report } from '../src/domain/report.ts'
 import { metricValue, startTestUpstream } from './support/ballast.ts'
-
-const ROOT = join(import.meta.dirname, '..')
-
-interface Finished {
-  readonly code: number | null
-  readonly stdout: string
-  readonly stderr: string
-}
-
-function ballast(args: string[], environment: Record<string, string> = {}) {
-  const child = spawn(process.execPath, ['src/cli/main.ts', ...args], {
-    cwd: ROOT,
-    env: { ...process.env, ...environment },
-  }) as ChildProcessWithoutNullStreams
-  onTestFinished(() => void child.kill('SIGKILL'))
-  let [stdout, stderr] = ['', '']
-  child.stdout.on('data', (chunk) => {
-    stdout += chunk
-  })
-  child.stderr.on('data', (chunk) => {
-    stderr += chunk
-  })
-  const finished = new Promise<Finished>((resolve) =>
-    child.on('close', (code) => resolve({ code, stdout, stderr })),
-  )
-  /** The first match in what it says on stderr. */
-  const says = (pattern: RegExp) =>
-    new Promise<RegExpExecArray>((resolve, reject) => {
-      const look = () => {
-        const match = pattern.exec(stderr)
-        if (match !== null) resolve(match)
-        return match !== null
-      }
-      if (look()) return
-      child.stderr.on('data', look)
-      child.on('close', () => look() || reject(new Error(`it ended without saying ${pattern}:\n${stderr}`)))
-    })
-  return { child, finished, says }
-}
-
-function configFile(yaml: string): string {
-  const file = join(mkdtempSync(join(tmpdir(), 'ballast-')), 'ballast.yaml')
-  writeFileSync(file, yaml)
-  return file
-}
+import { ballast, configFile } from './support/command.ts'
 
 describe('ballast demo', () => {
   test('with --requests prints the report as JSON, and the rate falls in the treated arm', async () => {
@@ -233,7 +186,7 @@ routes: [{model: "*", upstream: p}]
 describe('being called wrongly', () => {
   test.each([
     [['demo', '--requests', 'many'], 'whole number'],
-    [['report'], 'There is no command "report"; there are serve, demo, sandbox.'],
+    [['report'], 'There is no command "report"; there are serve, demo, check, explain, policies, sandbox.'],
     [['demo', '--json'], '--json goes with --requests'],
     [['demo', '--request', '3'], "unknown option '--request'"],
     [['sandbox', '--replay', 'none/such=file.jsonl'], 'policy "none/such" does not exist'],
@@ -256,8 +209,18 @@ describe('being called wrongly', () => {
     expect(stderr).toContain('listen: is an address')
   })
 
-  test.each(['serve', 'demo', 'sandbox'])('ballast %s --help has an example', async (command) => {
-    const { code, stdout } = await ballast([command, '--help']).finished
+  test.each([
+    'serve',
+    'demo',
+    'sandbox',
+    'check',
+    'explain',
+    'policies',
+    'policies list',
+    'policies search',
+    'policies show',
+  ])('ballast %s --help has an example', async (command) => {
+    const { code, stdout } = await ballast([...command.split(' '), '--help']).finished
     expect(code).toBe(0)
     expect(stdout).toMatch(/Examples?:\n {2}.*ballast/)
   })

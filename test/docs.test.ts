@@ -36,6 +36,7 @@ describe('README', () => {
     'npm run demo': 'serves',
     'npm run -s demo -- --requests 600 --seed 7 --json': 'ends',
     'export OPENAI_API_KEY=sk-…': null,
+    'npm run -s ballast -- check --config ballast.yaml': null,
     'npm run -s ballast -- serve --config ballast.yaml': null,
     'npm run -s ballast -- sandbox --replay bare.jsonl birds/identity-etymologist=behind-context.jsonl': null,
     'npm test': null,
@@ -197,6 +198,40 @@ describe('docs/triggers.md', () => {
       ).toHaveLength(1)
     }
   })
+})
+
+describe('docs/commands.md', () => {
+  const text = read('docs/commands.md')
+  const commands = blocks(text, 'sh').flatMap((block) => block.split('\n'))
+  /** The README's test runs the one; the others stay up. */
+  const elsewhere = /-- (serve|sandbox)\b|-s demo/
+
+  test('has a section for each command there is', async () => {
+    const { stdout } = await run('npm run -s ballast -- --help')
+    const named = [...stdout.matchAll(/^ {2}(\w+) \[options\]/gm)].map((match) => match[1])
+    expect([...text.matchAll(/^## (\w+)$/gm)].map((match) => match[1]).sort()).toEqual(named.sort())
+  })
+
+  test("its commands run, with the README's configuration and request", async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'ballast-'))
+    writeFileSync(join(folder, 'ballast.yaml'), blocks(README, 'yaml')[0]!)
+    writeFileSync(join(folder, 'request.json'), /-d '(.*)'/.exec(README)![1]!)
+    const own = commands.filter((command) => !elsewhere.test(command))
+    expect(own.length).toBeGreaterThan(6)
+    const printed = new Map<string, string>()
+    for (const command of own) {
+      const inFolder = command.replace('-s ballast', `-s --prefix "${ROOT}" ballast`)
+      const { stdout } = await run(`OPENAI_API_KEY=sk-test-key ${inFolder}`, folder)
+      expect(stdout).not.toContain('sk-test-key')
+      printed.set(command.split(' -- ')[1]!, stdout)
+    }
+    const output = (beginning: string) =>
+      [...printed].find(([command]) => command.startsWith(beginning))?.[1] ?? ''
+    expect(output('check')).toContain('→ openai  experiment birds')
+    expect(output('explain --config')).toContain('unit "user-1", from the header x-ballast-unit')
+    expect(output('explain --policy')).toContain('{+{"role":"system","content":"Act as if')
+    expect(output('policies show')).toContain('Measured at training time')
+  }, 60_000)
 })
 
 describe('docs/judging.md', () => {

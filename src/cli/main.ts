@@ -4,7 +4,10 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Command, CommanderError } from 'commander'
 import { ConfigError } from '../config/load.ts'
+import { checkCommand } from './check.ts'
 import { demoCommand } from './demo.ts'
+import { explainCommand } from './explain.ts'
+import { policiesCommand } from './policies.ts'
 import { sandboxCommand } from './sandbox.ts'
 import { serveCommand } from './serve.ts'
 import { UsageError } from './usage.ts'
@@ -20,12 +23,15 @@ async function main(): Promise<void> {
     )
     .addCommand(serveCommand(), { isDefault: true })
     .addCommand(demoCommand())
+    .addCommand(checkCommand())
+    .addCommand(explainCommand())
+    .addCommand(policiesCommand())
     .addCommand(sandboxCommand())
     .addHelpText(
       'after',
-      '\nExample:\n  ballast serve --config ballast.yaml\n\nExit codes: 0, 1 (it failed), 2 (it was called wrongly).',
+      '\nExample:\n  ballast serve --config ballast.yaml\n\nExit codes: 0, 1 (it failed, or found something), 2 (it was called wrongly).',
     )
-  for (const command of [program, ...program.commands]) command.exitOverride()
+  for (const command of withSubcommands(program)) command.exitOverride()
   try {
     // Else it would be taken for an argument of the default command.
     const [first] = process.argv.slice(2)
@@ -37,6 +43,10 @@ async function main(): Promise<void> {
   } catch (error) {
     process.exitCode = report(error)
   }
+}
+
+function withSubcommands(command: Command): Command[] {
+  return [command, ...command.commands.flatMap(withSubcommands)]
 }
 
 function readVersion(): string {

@@ -94,7 +94,8 @@ function policyFolders(source: YamlSource, base: string, shipped: string): strin
   })
 }
 
-function shortest(path: string): string {
+/** A path as problems name it: from here, where that is shorter. */
+export function shortest(path: string): string {
   const here = relative('.', path)
   return here.length < path.length ? here : path
 }

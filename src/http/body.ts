@@ -1,4 +1,5 @@
 /** Gathers a request body in one buffer, however small its pieces: a chunk of one byte costs one byte. */
+import { BallastError } from '../domain/errors.ts'
 
 const FIRST_CAPACITY = 16 * 1024
 /** No more is set aside on the word of `content-length` alone. */
@@ -40,4 +41,10 @@ export class BodyBuffer {
   take(): Buffer {
     return this.buffer.subarray(0, this.size)
   }
+}
+
+/** @param limit in bytes. */
+export function bodyTooLarge(limit: number): BallastError {
+  const message = `The request body is larger than the ${limit} bytes that are allowed (limits.body).`
+  return new BallastError('ballast_body_too_large', message, { source: 'client' })
 }

@@ -11,7 +11,7 @@ import type { ClientRequest } from '../pipeline/context.ts'
 import { passThrough } from '../pipeline/passthrough.ts'
 import { serve } from '../pipeline/pipeline.ts'
 import { CLIENT_CLOSED_REQUEST, type Relay, UNROUTED } from '../pipeline/relay.ts'
-import { BodyBuffer } from './body.ts'
+import { BodyBuffer, bodyTooLarge } from './body.ts'
 import { requireLocal } from './origin.ts'
 import { Outgoing } from './outgoing.ts'
 import { authorityOf, readTarget, type Target } from './path.ts'
@@ -116,7 +116,8 @@ export class Incoming {
 
   private requireReadable(): void {
     const { headers } = this.incoming
-    if (Number(headers['content-length'] ?? 0) > this.snapshot.largestBody) throw this.tooLarge()
+    if (Number(headers['content-length'] ?? 0) > this.snapshot.largestBody)
+      throw bodyTooLarge(this.snapshot.largestBody)
     if ((headers['content-encoding'] ?? 'identity') !== 'identity') {
       throw new BallastError(
         'ballast_malformed_body',
@@ -128,11 +129,6 @@ export class Incoming {
     }
   }
 
-  private tooLarge(): BallastError {
-    const message = `The request body is larger than the ${this.snapshot.largestBody} bytes that are allowed (limits.body).`
-    return new BallastError('ballast_body_too_large', message, { source: 'client' })
-  }
-
   /** Reads the body whole and hands it on. */
   private collect(run: (body: Buffer) => Relay): void {
     const body = new BodyBuffer(
@@ -140,7 +136,7 @@ export class Incoming {
       this.snapshot.largestBody,
     )
     this.incoming.on('data', (chunk: Buffer) => {
-      if (!this.refused && !body.push(chunk)) this.refuse(this.tooLarge())
+      if (!this.refused && !body.push(chunk)) this.refuse(bodyTooLarge(this.snapshot.largestBody))
     })
     this.incoming.on('end', () => {
       if (!this.refused) this.relay = run(body.take())

@@ -77,7 +77,7 @@ export class ServedSnapshot implements Snapshot {
   }
 }
 
-/** Where requests go that no route decides: as configured, else where the route for every model leads. */
-function defaultUpstream({ passthrough, routes, upstreams }: Config): string {
+/** The upstream of requests that no route decides: as configured, else where the route for every model leads. */
+export function defaultUpstream({ passthrough, routes, upstreams }: Config): string {
   return passthrough ?? routes.find(({ model }) => model === '*')?.upstream ?? Object.keys(upstreams)[0]!
 }

@@ -12,7 +12,8 @@ export function fraction(text: string): number {
   return toFraction(hash('sha256', text, 'hex'))
 }
 
-function toFraction(hex: string): number {
+/** @param hex of a SHA-256, its beginning at least; an arm's unit lies there on the assignment line. */
+export function toFraction(hex: string): number {
   return Number.parseInt(hex.slice(0, 13), 16) / 2 ** 52
 }
 
@@ -58,14 +59,24 @@ export function isTakenIn(within: number, ramp: number): boolean {
  * @param names of the experiments in file order, joined by commas.
  */
 export function pickExperiment<E extends Weighed>(names: string, unit: string, experiments: readonly E[]): E {
-  const point = fraction(`exclusive:${names}:${unit}`) * experiments[experiments.length - 1]!.cumulativeWeight
+  const point = exclusivePoint(names, unit) * experiments[experiments.length - 1]!.cumulativeWeight
   return experiments[indexAt(point, experiments)]!
+}
+
+/** Where a unit lies on the line that experiments which exclude each other divide among them, 0 to 1. */
+export function exclusivePoint(names: string, unit: string): number {
+  return fraction(`exclusive:${names}:${unit}`)
 }
 
 /** Whether a unit is kept out of everything. @param share from 0 to 1. */
 export function isHeldOut(salt: string, unit: string, share: number): boolean {
   if (share <= 0) return false
-  return share >= 1 || fraction(`holdout:${salt}:${unit}`) < share
+  return share >= 1 || holdoutPoint(salt, unit) < share
+}
+
+/** What a holdout's share is compared with, 0 to 1. */
+export function holdoutPoint(salt: string, unit: string): number {
+  return fraction(`holdout:${salt}:${unit}`)
 }
 
 function indexAt(point: number, list: readonly Weighed[]): number {
