@@ -21,8 +21,6 @@ export interface UndiciUpstreamOptions {
   /** Without a slash at the end. */
   readonly baseUrl: string
   readonly headers: HeaderRules
-  /** Whether HTTP/2 is offered over TLS; an upstream that does not take it is spoken to as before. */
-  readonly http2: boolean
   /** Milliseconds. */
   readonly timeout: { readonly connect: number; readonly headers: number; readonly idle: number }
   readonly metrics: Metrics
@@ -34,8 +32,9 @@ export function createUndiciUpstream(options: UndiciUpstreamOptions): Upstream {
   const pool = new Pool(origin, {
     // No limit: a pool smaller than the number of live streams makes new ones wait for old ones.
     connections: null,
-    // HTTP/1.1 one request at a time, HTTP/2 as many as the upstream allows: undici's own defaults.
-    allowH2: options.http2,
+    pipelining: 1,
+    // See docs/decisions/0007-http2-upstreams.md.
+    allowH2: false,
     connect: { timeout: options.timeout.connect },
     headersTimeout: options.timeout.headers,
     bodyTimeout: options.timeout.idle,
@@ -138,13 +137,8 @@ class Call implements UpstreamCall, Dispatcher.DispatchHandler {
 
 const NO_HEADERS: RawHeaders = []
 
-/** @param raw buffers as they stood on the wire; with HTTP/2 an object, in which `:status` is not a header. */
 function rawHeaders(raw: Dispatcher.DispatchController['rawHeaders']): RawHeaders {
-  if (raw === undefined || raw === null) return NO_HEADERS
-  if (Array.isArray(raw)) return raw.map((it) => it.toString('latin1'))
-  return Object.entries(raw).flatMap(([name, value]) =>
-    name.startsWith(':') ? [] : [value ?? ''].flat().flatMap((one) => [name, String(one)]),
-  )
+  return raw === undefined || raw === null ? NO_HEADERS : (raw as Buffer[]).map((it) => it.toString('latin1'))
 }
 
 const TIMEOUTS: Record<string, string> = {

@@ -125,12 +125,6 @@ const Upstream = z.strictObject({
     .describe(
       "Its key; `passthrough` hands on the client's own authorization. Without it no authorization is sent.",
     ),
-  http2: z
-    .boolean()
-    .default(false)
-    .describe(
-      'Offers HTTP/2 over TLS: cheaper for many streams; header names and reasons are then not byte for byte.',
-    ),
   headers: z
     .strictObject({
       request: HeaderList.describe(

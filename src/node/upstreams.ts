@@ -92,10 +92,10 @@ export class UpstreamPools {
   }
 
   private create(name: string, settings: UpstreamConfig): Pool {
-    const { base_url: baseUrl, api_key: key, http2, timeout } = settings
+    const { base_url: baseUrl, api_key: key, timeout } = settings
     const { metrics } = this
     const headers = compileHeaderRules({ ...settings.headers, apiKey: key ?? null })
-    const upstream = createUndiciUpstream({ name, baseUrl, http2, headers, timeout, metrics })
+    const upstream = createUndiciUpstream({ name, baseUrl, headers, timeout, metrics })
     const pool: Pool = { upstream, holders: 0 }
     this.open.add(pool)
     return pool

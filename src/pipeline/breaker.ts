@@ -10,12 +10,21 @@ export interface BreakerOptions {
   readonly cooldown: number
 }
 
+/** Leave to send a request, handed back with what came of it. */
+export interface Pass {
+  /** How often the breaker had opened or closed before: what came of older requests says nothing any more. */
+  readonly epoch: number
+  readonly probe: boolean
+}
+
 export class Breaker {
   private readonly options: BreakerOptions
   private readonly now: () => number
   private failuresInRow = 0
   private openUntil = Number.NEGATIVE_INFINITY
   private probing = false
+  /** For requests while it is closed. */
+  private usual: Pass = { epoch: 0, probe: false }
 
   /** @param now a monotonic clock in milliseconds. */
   constructor(options: BreakerOptions, now: () => number = () => performance.now()) {
@@ -30,35 +39,44 @@ export class Breaker {
 
   /**
    * Asks to send a request. Once open, it lets one request through after the cooldown: the probe.
-   * @returns whether to send; if so, `succeed`, `fail` or `leave` must follow.
+   * @returns null where it is not to be sent; else one of `succeed`, `fail` and `leave` must follow.
    */
-  enter(): boolean {
-    if (!this.tripped) return true
-    if (this.probing || this.now() < this.openUntil) return false
+  enter(): Pass | null {
+    if (!this.tripped) return this.usual
+    if (this.probing || this.now() < this.openUntil) return null
     this.probing = true
-    return true
+    return { epoch: this.usual.epoch, probe: true }
   }
 
-  succeed(): void {
+  succeed(pass: Pass): void {
+    if (pass.epoch !== this.usual.epoch) return
     this.failuresInRow = 0
-    this.probing = false
+    if (pass.probe) this.turn()
   }
 
-  /** @returns whether it opened by this. */
-  fail(): boolean {
+  /** @returns whether it opened by this, having been closed. */
+  fail(pass: Pass): boolean {
+    if (pass.epoch !== this.usual.epoch) return false
     this.failuresInRow++
-    this.probing = false
-    if (this.tripped) this.openUntil = this.now() + this.options.cooldown
-    return this.failuresInRow === this.options.failures
+    if (!this.tripped) return false
+    this.openUntil = this.now() + this.options.cooldown
+    this.turn()
+    return !pass.probe
   }
 
   /** The request ended without telling anything of the upstream: its client left. */
-  leave(): void {
-    this.probing = false
+  leave(pass: Pass): void {
+    if (pass.probe && pass.epoch === this.usual.epoch) this.probing = false
   }
 
   /** How long to wait before trying again, in milliseconds; 0 when it may be tried now. */
   get waitMs(): number {
     return this.tripped ? Math.max(0, this.openUntil - this.now()) : 0
+  }
+
+  /** It opened or closed. */
+  private turn(): void {
+    this.usual = { epoch: this.usual.epoch + 1, probe: false }
+    this.probing = false
   }
 }

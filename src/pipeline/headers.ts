@@ -59,8 +59,25 @@ const DEFAULT_RESPONSE = [
   'www-authenticate',
   'x-*',
 ]
-/** They tell who the client is, and what stands between it and ballast; passed only where a list names them. */
-const ABOUT_THE_CLIENT = ['x-forwarded-*', 'x-real-ip', 'x-client-ip', 'x-cluster-client-ip', 'x-original-*']
+/**
+ * They tell who the client is and what it may do elsewhere, or what stands between it and ballast; passed only where a list
+ * names them.
+ */
+const ABOUT_THE_CLIENT = [
+  'x-access-token',
+  'x-amz-*',
+  'x-api-*',
+  'x-auth-*',
+  'x-client-ip',
+  'x-cluster-client-ip',
+  'x-forwarded-*',
+  'x-goog-*',
+  'x-host',
+  'x-http-method*',
+  'x-original-*',
+  'x-real-ip',
+  'x-rewrite-*',
+]
 
 const NEVER_REQUEST = [...NEVER_SENT, ...CREDENTIALS]
 const NEVER_RESPONSE = [...HOP_BY_HOP, 'x-ballast-*']
@@ -69,6 +86,7 @@ const ALWAYS_RESPONSE = ['content-*', 'retry-after', 'retry-after-ms', 'trailer'
 
 /** Names a client makes up must not fill the memory. */
 const KNOWN_NAMES = 1_000
+const LONGEST_KNOWN_NAME = 64
 
 export interface HeaderSettings {
   /** Lower-case names or prefixes with a `*`, or `default`. */
@@ -110,7 +128,10 @@ function allowList(list: readonly string[], defaults: readonly string[], never: 
   const named = nameMatcher(list.filter((entry) => entry !== DEFAULT_HEADERS))
   const usual = nameMatcher(list.includes(DEFAULT_HEADERS) ? defaults : [])
   const [stopped, private_] = [nameMatcher(never), nameMatcher(ABOUT_THE_CLIENT)]
-  return (name: string) => !stopped(name) && (named(name) || (usual(name) && !private_(name)))
+  // Some servers take `_` for `-`: then a name could pass for another one.
+  return (name: string) =>
+    !stopped(name.replaceAll('_', '-')) &&
+    (named(name) || (usual(name) && !name.includes('_') && !private_(name)))
 }
 
 /** How a message is framed and read must be known before its body (RFC 9110 section 6.5.1). */
@@ -125,6 +146,7 @@ function remember(passes: (name: string) => boolean): (name: string) => boolean 
     const told = known.get(spelled)
     if (told !== undefined) return told
     const answer = passes(spelled.toLowerCase())
+    if (spelled.length > LONGEST_KNOWN_NAME) return answer
     if (known.size >= KNOWN_NAMES) known.clear()
     known.set(spelled, answer)
     return answer

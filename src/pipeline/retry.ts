@@ -12,7 +12,7 @@ import type {
   UpstreamRequest,
 } from '../domain/ports.ts'
 import { findHeader } from '../policy/raw-headers.ts'
-import type { Breaker } from './breaker.ts'
+import type { Breaker, Pass } from './breaker.ts'
 
 /** An upstream, how often to try it again, and what guards it. */
 export interface Target {
@@ -84,10 +84,13 @@ class RetryingCall implements UpstreamCall {
     this.timer = null
     for (let index = from; index < this.targets.length; index++) {
       const { upstream, breaker } = this.targets[index]!
-      if (!breaker.enter()) continue
+      const pass = breaker.enter()
+      if (pass === null) continue
       if (index !== this.target) this.retriesUsed = 0
       this.target = index
-      const attempt = new Attempt(this, this.targets[index]!)
+      // Of the one before, at most the rest of an answer is still read.
+      this.current?.abort()
+      const attempt = new Attempt(this, this.targets[index]!, pass)
       this.current = attempt
       attempt.start(upstream, this.request)
       return
@@ -174,10 +177,12 @@ class Attempt implements UpstreamHandler {
   private discarding = false
   private discarded = 0
   private over = false
+  private readonly pass: Pass
 
-  constructor(owner: RetryingCall, target: Target) {
+  constructor(owner: RetryingCall, target: Target, pass: Pass) {
     this.owner = owner
     this.target = target
+    this.pass = pass
   }
 
   start(upstream: Upstream, request: UpstreamRequest): void {
@@ -186,8 +191,9 @@ class Attempt implements UpstreamHandler {
   }
 
   abort(): void {
+    if (this.over) return
     this.over = true
-    if (!this.headSeen) this.target.breaker.leave()
+    if (!this.headSeen) this.target.breaker.leave(this.pass)
     this.call?.abort()
   }
 
@@ -198,7 +204,7 @@ class Attempt implements UpstreamHandler {
   onHead(status: number, statusText: string, headers: RawHeaders): void {
     this.headSeen = true
     if (isFailure(status)) this.failed(`status ${status}`)
-    else this.target.breaker.succeed()
+    else this.target.breaker.succeed(this.pass)
     if (isTransient(status) && this.owner.takeOver(headers, true)) this.discarding = true
     else this.owner.handler.onHead(status, statusText, headers)
   }
@@ -224,7 +230,7 @@ class Attempt implements UpstreamHandler {
   }
 
   private failed(reason: string): void {
-    if (this.target.breaker.fail()) this.owner.opened(this.target.name, reason)
+    if (this.target.breaker.fail(this.pass)) this.owner.opened(this.target.name, reason)
   }
 }
 

@@ -8,13 +8,15 @@ import { brotliDecompress, gunzip, inflate, zstdDecompress } from 'node:zlib'
 /** Answers beyond this many bytes, as sent or decompressed, are not judged. */
 export const TAP_LIMIT = 4 * 1024 * 1024
 
-const DECODERS: Record<string, (body: Buffer) => Promise<Buffer>> = {
-  gzip: (body) => promisify(gunzip)(body, { maxOutputLength: TAP_LIMIT }),
-  'x-gzip': (body) => promisify(gunzip)(body, { maxOutputLength: TAP_LIMIT }),
-  deflate: (body) => promisify(inflate)(body, { maxOutputLength: TAP_LIMIT }),
-  br: (body) => promisify(brotliDecompress)(body, { maxOutputLength: TAP_LIMIT }),
-  zstd: (body) => promisify(zstdDecompress)(body, { maxOutputLength: TAP_LIMIT }),
-}
+const DECODERS = new Map<string, (body: Buffer) => Promise<Buffer>>(
+  Object.entries({
+    gzip: (body: Buffer) => promisify(gunzip)(body, { maxOutputLength: TAP_LIMIT }),
+    'x-gzip': (body: Buffer) => promisify(gunzip)(body, { maxOutputLength: TAP_LIMIT }),
+    deflate: (body: Buffer) => promisify(inflate)(body, { maxOutputLength: TAP_LIMIT }),
+    br: (body: Buffer) => promisify(brotliDecompress)(body, { maxOutputLength: TAP_LIMIT }),
+    zstd: (body: Buffer) => promisify(zstdDecompress)(body, { maxOutputLength: TAP_LIMIT }),
+  }),
+)
 
 export class Tap {
   private chunks: Uint8Array[] = []
@@ -45,7 +47,7 @@ export class Tap {
       .map((name) => name.trim())
     for (const name of encodings.reverse()) {
       if (name === '' || name === 'identity') continue
-      const decode = DECODERS[name]
+      const decode = DECODERS.get(name)
       if (decode === undefined) throw new Error(`content-encoding ${name} is not known`)
       body = await decode(body)
     }

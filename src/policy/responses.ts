@@ -62,8 +62,12 @@ export function decodeResponses(body: Buffer): DecodedRequest {
     if (key === 'instructions') spots.instructions = scanInstructions(scanner)
     else if (key === 'input') scanInput(scanner, spots)
     else {
-      if (key === 'previous_response_id' || key === 'conversation') continuing[key] = !scanner.atNull
-      scanner.value()
+      const continues = key === 'previous_response_id' || key === 'conversation'
+      if (continues && scanner.atText) continuing[key] = scanner.text() !== ''
+      else {
+        if (continues) continuing[key] = !scanner.atNull
+        scanner.value()
+      }
     }
   })
   common.requireModel()

@@ -4,13 +4,10 @@
  * The beta-binomial mixture: Robbins 1970 (Ann. Math. Stat. 41); Lai 1976 (Ann. Stat. 4); Howard, Ramdas, McAuliffe
  * and Sekhon 2021 (Ann. Stat. 49).
  */
-import { bisect, logBeta, requireAlpha, requireCounts, requirePrior, weighed } from './special.ts'
-
-/** Ends of a confidence interval. */
-export interface Interval {
-  readonly lower: number
-  readonly upper: number
-}
+import type { Interval } from './counts.ts'
+import { requireAlpha, requireCounts, requirePrior } from './preconditions.ts'
+import { bisect, weighed } from './special/bisect.ts'
+import { logBeta } from './special/log-gamma.ts'
 
 /**
  * Evidence against "the rate is p", a natural logarithm: under that null, exp of it is an e-process in n.

@@ -1,89 +1,107 @@
 /**
  * Is the treatment better, or worse, than the control? Evidence that may be looked at after every verdict, and acted
- * on once it reaches 1/alpha. Called by `report.ts`.
+ * on once it reaches 1/alpha. Called by `arm-comparisons.ts`.
  *
  * Turner, Ly and Grünwald 2024, "Generic e-variables for exact sequential k-sample tests that allow for optional
  * stopping", J. Stat. Plan. Inference 230.
  *
- * Valid only if verdicts enter in the order of their requests and are waited for equally long in both arms, blocks
- * form whatever the outcomes, and the arms' weights stay the same within a block.
+ * Valid only if verdicts enter in the order of their requests and are waited for equally long in both arms (see
+ * `verdict-order.ts`), blocks form whatever the outcomes, and the arms' weights stay the same within a block.
+ *
+ * The state is 20 numbers, whatever the number of verdicts, and an update costs the same at the first verdict
+ * and the millionth. Two states cannot be merged: what a block is bet on depends on the blocks before it.
  */
-import { requireCounts, requirePrior, weighed } from './special.ts'
+import { z } from 'zod'
+import {
+  type Block,
+  BlockBuilder,
+  type BlockOptions,
+  blockBuilderSchema,
+  type Prior,
+  type Side,
+} from './blocks.ts'
+import { requirePrior } from './preconditions.ts'
+import { weighed } from './special/bisect.ts'
+import { readState } from './state.ts'
 
-export type Side = 'control' | 'treatment'
+export interface BlockEProcessOptions extends BlockOptions, Partial<Prior> {}
 
-/** Verdicts of one arm; `total` counts positives and negatives. */
-export interface Counts {
-  readonly positives: number
-  readonly total: number
-}
+const evidenceSchema = z.strictObject({ logE: z.number(), max: z.number().nonnegative() })
+const stateSchema = z.strictObject({
+  version: z.literal(1),
+  prior: z.strictObject({ a: z.number(), b: z.number() }),
+  blockCount: z.int().nonnegative(),
+  builder: blockBuilderSchema,
+  better: evidenceSchema,
+  worse: evidenceSchema,
+  either: evidenceSchema,
+})
 
-/** Verdicts that entered the process together. */
-export type Block = Readonly<Record<Side, Counts>>
-
-/** Beta distribution that each arm's rate starts from. */
-export interface Prior {
-  readonly a: number
-  readonly b: number
-}
-
-export interface BlockEProcessOptions extends Partial<Prior> {
-  /** Verdicts an arm must have pending before a block is made of both arms' pending ones; default 5. */
-  readonly minBlock?: number
-}
-
-/** The rates expected of a block's arms: posterior means given the blocks before it. */
-export type PlugIns = Readonly<Record<Side, number>>
-
-/**
- * For each block what the blocks before it let expect: (positives + a) / (total + a + b), per arm.
- * @throws RangeError when a block holds no counts, lacks an arm's verdicts, or a or b is not above 0.
- */
-export function plugInRates(blocks: readonly Block[], { a, b }: Prior): PlugIns[] {
-  requirePrior(a, b)
-  const seen = { control: new Tally(), treatment: new Tally() }
-  return blocks.map((block) => {
-    const rates = { control: seen.control.mean(a, b), treatment: seen.treatment.mean(a, b) }
-    for (const side of ['control', 'treatment'] as const) {
-      const { positives, total } = block[side]
-      requireCounts(positives, total)
-      if (total === 0) throw new RangeError(`a block without verdicts of the ${side}`)
-      seen[side].include(block[side])
-    }
-    return rates
-  })
-}
+/** A process as plain JSON. */
+export type BlockEProcessState = z.infer<typeof stateSchema>
+export { stateSchema as blockEProcessSchema }
 
 export class BlockEProcess {
-  private readonly minBlock: number
   private readonly a: number
   private readonly b: number
-  private readonly pending = { control: new Tally(), treatment: new Tally() }
-  private readonly seen = { control: new Tally(), treatment: new Tally() }
-  private readonly completed: Block[] = []
-  private readonly better = new Evidence()
-  private readonly worse = new Evidence()
-  private readonly either = new Evidence()
+  private readonly builder: BlockBuilder
+  private readonly better: Evidence
+  private readonly worse: Evidence
+  private readonly either: Evidence
+  private blocksSeen: number
 
   /**
-   * @param options `minBlock` 5, `a` 1 and `b` 1 unless given.
-   * @throws RangeError when minBlock is not a whole number from 1, or a or b is not above 0.
+   * @param options `minBlock` 5, `growth` 0, `a` 1 and `b` 1 unless given.
+   * @throws RangeError when one of them is out of its range.
    */
-  constructor({ minBlock = 5, a = 1, b = 1 }: BlockEProcessOptions = {}) {
-    if (!Number.isSafeInteger(minBlock) || minBlock < 1)
-      throw new RangeError(`minBlock must be a whole number from 1, got ${minBlock}`)
+  constructor({ a = 1, b = 1, ...options }: BlockEProcessOptions = {}, state?: BlockEProcessState) {
     requirePrior(a, b)
-    this.minBlock = minBlock
     this.a = a
     this.b = b
+    this.builder = new BlockBuilder(options, state?.builder)
+    this.better = new Evidence(state?.better)
+    this.worse = new Evidence(state?.worse)
+    this.either = new Evidence(state?.either)
+    this.blocksSeen = state?.blockCount ?? 0
   }
 
-  /** Takes the next verdict in the order of the requests. It counts once its block is complete. */
-  add(arm: Side, positive: boolean): void {
-    const { control, treatment } = this.pending
-    this.pending[arm].include({ positives: positive ? 1 : 0, total: 1 })
-    if (control.total < this.minBlock || treatment.total < this.minBlock) return
-    this.complete({ control: control.take(), treatment: treatment.take() })
+  /**
+   * Continues where `serialise` left off, to the last bit.
+   * @throws RangeError when `state` is none, or of another version.
+   */
+  static restore(state: unknown): BlockEProcess {
+    const read = readState(stateSchema, state, 'a block e-process')
+    const { minBlock, growth } = read.builder
+    return new BlockEProcess({ ...read.prior, minBlock, growth }, read)
+  }
+
+  serialise(): BlockEProcessState {
+    return {
+      version: 1,
+      prior: { a: this.a, b: this.b },
+      blockCount: this.blocksSeen,
+      builder: this.builder.serialise(),
+      better: this.better.serialise(),
+      worse: this.worse.serialise(),
+      either: this.either.serialise(),
+    }
+  }
+
+  /**
+   * Takes the next verdict in the order of the requests. It counts once its block is complete.
+   * @returns the block it completed, if any.
+   */
+  add(side: Side, positive: boolean): Block | undefined {
+    const block = this.builder.add(side, positive)
+    if (block !== undefined) this.complete(block)
+    return block
+  }
+
+  /** To be called before the arms' weights change: see `BlockBuilder.cut`. @returns the block it made, if any. */
+  cut(): Block | undefined {
+    const block = this.builder.cut()
+    if (block !== undefined) this.complete(block)
+    return block
   }
 
   /** ln E of "treatment has the lower rate", against the null that it has not. */
@@ -132,69 +150,55 @@ export class BlockEProcess {
   }
 
   get blockCount(): number {
-    return this.completed.length
-  }
-
-  /** Completed blocks, oldest first; verdicts still pending are in none. For `differenceInterval`. */
-  get blocks(): readonly Block[] {
-    return this.completed
+    return this.blocksSeen
   }
 
   private complete(block: Block): void {
-    const control = this.seen.control.mean(this.a, this.b)
-    const treatment = this.seen.treatment.mean(this.a, this.b)
-    if (treatment !== control) {
-      const gain = logLikelihoodRatio(block, control, treatment)
-      const direction = treatment < control ? this.better : this.worse
+    const { a, b, builder } = this
+    const { control, treatment } = builder.seen
+    const [pA, pB] = [control.mean(a, b), treatment.mean(a, b)]
+    if (pA !== pB) {
+      const [mA, mB] = [block.control.total, block.treatment.total]
+      const n = mA + mB
+      // The common rate closest to the two in Kullback-Leibler divergence, and its complement.
+      const p0 = (mA * pA + mB * pB) / n
+      const [qA, qB] = [control.negativeMean(a, b), treatment.negativeMean(a, b)]
+      const q0 = (mA * qA + mB * qB) / n
+      const [shiftA, shiftB] = [((pA - pB) * mB) / n, ((pB - pA) * mA) / n]
+      const gain =
+        weighed(block.control.positives, logRatio(pA, p0, shiftA)) +
+        weighed(mA - block.control.positives, logRatio(qA, q0, -shiftA)) +
+        weighed(block.treatment.positives, logRatio(pB, p0, shiftB)) +
+        weighed(mB - block.treatment.positives, logRatio(qB, q0, -shiftB))
+      const direction = pB < pA ? this.better : this.worse
       direction.add(gain)
       this.either.add(gain)
     }
-    this.seen.control.include(block.control)
-    this.seen.treatment.include(block.treatment)
-    this.completed.push(block)
+    builder.include(block)
+    this.blocksSeen++
   }
 }
 
-/**
- * Two rates against one: sum over the arms of s ln(p/p0) + (m-s) ln((1-p)/(1-p0)), where p0 = Σmp/Σm is the common
- * rate closest to the two in Kullback-Leibler divergence.
- */
-function logLikelihoodRatio(block: Block, control: number, treatment: number): number {
-  const expected = block.control.total * control + block.treatment.total * treatment
-  const common = expected / (block.control.total + block.treatment.total)
-  const ofArm = ({ positives, total }: Counts, rate: number) =>
-    weighed(positives, Math.log(rate / common)) +
-    weighed(total - positives, Math.log((1 - rate) / (1 - common)))
-  return ofArm(block.control, control) + ofArm(block.treatment, treatment)
+/** ln(value / base) with value = base + shift, without cancellation where the shift is small. */
+function logRatio(value: number, base: number, shift: number): number {
+  return Math.abs(shift) < base / 2 ? Math.log1p(shift / base) : Math.log(value / base)
 }
 
 class Evidence {
-  logE = 0
-  max = 0
+  logE: number
+  max: number
+
+  constructor({ logE, max }: z.infer<typeof evidenceSchema> = { logE: 0, max: 0 }) {
+    this.logE = logE
+    this.max = max
+  }
 
   add(gain: number): void {
     this.logE += gain
-    this.max = Math.max(this.max, this.logE)
-  }
-}
-
-class Tally {
-  positives = 0
-  total = 0
-
-  include({ positives, total }: Counts): void {
-    this.positives += positives
-    this.total += total
+    if (this.logE > this.max) this.max = this.logE
   }
 
-  take(): Counts {
-    const taken = { positives: this.positives, total: this.total }
-    this.positives = 0
-    this.total = 0
-    return taken
-  }
-
-  mean(a: number, b: number): number {
-    return (this.positives + a) / (this.total + a + b)
+  serialise(): z.infer<typeof evidenceSchema> {
+    return { logE: this.logE, max: this.max }
   }
 }

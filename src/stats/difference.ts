@@ -1,13 +1,14 @@
 /**
  * How much the treatment's rate differs from the control's, with bounds that hold however often they are looked at.
- * Called by `report.ts` on the blocks of a `BlockEProcess`.
+ * Called by `arm-comparisons.ts`.
  *
  * Turner and Grünwald 2023, "Exact anytime-valid confidence intervals for contingency tables and beyond", Stat. Prob.
  * Letters 198: the block e-process with "the rates differ by delta" in place of "the rates are the same".
  */
-import type { Interval } from './beta-binomial.ts'
-import { type Block, type Prior, plugInRates } from './block-e-process.ts'
-import { bisect, requireAlpha, weighed } from './special.ts'
+import { type Block, type Prior, plugInRates } from './blocks.ts'
+import type { Interval } from './counts.ts'
+import { requireAlpha } from './preconditions.ts'
+import { bisect, weighed } from './special/bisect.ts'
 
 /** Bounds are within this of the exact ones, on the outside. */
 const TOLERANCE = 1e-12
@@ -28,12 +29,36 @@ interface Term {
 /** Control and treatment, or mirrored treatment and control. */
 type Pair = readonly [number, number]
 
+/** Evidence about a difference of rates, treatment minus control: natural logarithms. */
+export interface DifferenceLogE {
+  /** Of "it is below delta", against the null that it is delta or more. */
+  readonly below: number
+  /** Of "it is above delta", against the null that it is delta or less. */
+  readonly above: number
+}
+
+/**
+ * The evidence that `differenceInterval` is made of, at one difference.
+ * @param blocks oldest first, as `BlockEProcess.add` returns them.
+ * @param delta between -1 and 1.
+ * @throws RangeError as `differenceInterval`, and for a delta out of its range.
+ */
+export function differenceLogE(
+  blocks: readonly Block[],
+  delta: number,
+  prior: Prior = { a: 1, b: 1 },
+): DifferenceLogE {
+  if (!(delta > -1 && delta < 1)) throw new RangeError(`a difference must lie between -1 and 1, got ${delta}`)
+  const terms = termsOf(blocks, prior)
+  return { below: logEBelow(terms, delta), above: logEBelow(terms.map(mirror), -delta) }
+}
+
 /**
  * Every difference, treatment minus control, that neither direction's process rejects at alpha / 2. With probability
  * 1 - alpha the true difference is inside at all times at once.
  *
  * The upper end is the largest d at which ln E("the difference is below d") < ln(2/alpha), the lower end its mirror.
- * @param blocks as of `BlockEProcess.blocks`, oldest first.
+ * @param blocks oldest first, as `BlockEProcess.add` returns them.
  * @param alpha chance of ever missing the difference.
  * @param prior the one that each arm's rate starts from in the process.
  * @returns differences from -1 to 1; all of them without blocks, and when the difference changed so much over time
@@ -46,17 +71,21 @@ export function differenceInterval(
   prior: Prior = { a: 1, b: 1 },
 ): Interval {
   requireAlpha(alpha)
+  const terms = termsOf(blocks, prior)
+  const threshold = Math.log(2 / alpha)
+  const upper = upperEnd(terms, threshold)
+  const lower = 0 - upperEnd(terms.map(mirror), threshold)
+  return lower <= upper ? { lower, upper } : { lower: -1, upper: 1 }
+}
+
+function termsOf(blocks: readonly Block[], prior: Prior): Term[] {
   const rates = plugInRates(blocks, prior)
-  const terms = blocks.map(({ control, treatment }, index): Term => {
+  return blocks.map(({ control, treatment }, index) => {
     const m: Pair = [control.total, treatment.total]
     const s: Pair = [control.positives, treatment.positives]
     const p: Pair = [rates[index]!.control, rates[index]!.treatment]
     return { m, s, p, logLikelihood: logLikelihood(m, s, p) }
   })
-  const threshold = Math.log(2 / alpha)
-  const upper = upperEnd(terms, threshold)
-  const lower = 0 - upperEnd(terms.map(mirror), threshold)
-  return lower <= upper ? { lower, upper } : { lower: -1, upper: 1 }
 }
 
 function upperEnd(terms: readonly Term[], threshold: number): number {

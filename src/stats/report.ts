@@ -4,9 +4,9 @@ import type { ArmTally, ExtraTally, SampleTally, VerdictRow } from '../domain/po
 import type { ArmReport, Comparison, Decision, Report } from '../domain/report.ts'
 import { noVerdicts } from '../domain/verdict.ts'
 import type { CompiledArm, CompiledExperiment } from '../policy/compile.ts'
+import { ArmComparison } from './arm-comparisons.ts'
 import { betaBinomialInterval } from './beta-binomial.ts'
-import { BlockEProcess } from './block-e-process.ts'
-import { differenceInterval } from './difference.ts'
+import type { BlockEProcess } from './block-e-process.ts'
 import { sampleRatioLogE, sampleRatioP } from './sample-ratio.ts'
 
 /** Error rate of every bound and decision. */
@@ -118,13 +118,13 @@ function onePerUnitAndQuestion(verdicts: readonly VerdictRow[]): VerdictRow[] {
 }
 
 function compare(arm: string, against: string, verdicts: readonly VerdictRow[]): Comparison {
-  const process = new BlockEProcess()
+  const comparison = new ArmComparison()
   const judged = { [arm]: [0, 0] as [number, number], [against]: [0, 0] as [number, number] }
   for (const row of verdicts) {
     const counts = judged[row.arm]
     if (counts === undefined) continue
     const positive = row.verdict === 'positive'
-    process.add(row.arm === arm ? 'treatment' : 'control', positive)
+    comparison.add(row.arm === arm ? 'treatment' : 'control', positive)
     counts[0] += positive ? 1 : 0
     counts[1]++
   }
@@ -135,17 +135,17 @@ function compare(arm: string, against: string, verdicts: readonly VerdictRow[]):
     against,
     difference: {
       estimate: treated === null || control === null ? null : treated - control,
-      ...differenceInterval(process.blocks, ALPHA),
+      ...comparison.differenceInterval(ALPHA),
     },
-    log_e_better: process.logEBetter,
-    log_e_worse: process.logEWorse,
-    decision: decideFrom(process),
+    log_e_better: comparison.evidence.logEBetter,
+    log_e_worse: comparison.evidence.logEWorse,
+    decision: decideFrom(comparison.evidence),
   }
 }
 
 /** Once the evidence of a direction has reached 1/alpha it stays proven, whatever comes later (Ville 1939). */
-function decideFrom(process: BlockEProcess): Decision {
+function decideFrom(evidence: BlockEProcess): Decision {
   const threshold = Math.log(1 / ALPHA)
-  if (process.maxLogEWorse >= threshold) return 'worse'
-  return process.maxLogEBetter >= threshold ? 'better' : 'undecided'
+  if (evidence.maxLogEWorse >= threshold) return 'worse'
+  return evidence.maxLogEBetter >= threshold ? 'better' : 'undecided'
 }

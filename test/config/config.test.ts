@@ -60,7 +60,6 @@ describe('a good configuration', () => {
     expect(config.upstreams.openai).toEqual({
       base_url: 'https://api.openai.com/v1',
       api_key: 'sk-very-secret',
-      http2: false,
       headers: { request: ['default'], response: ['default'], set: {} },
       timeout: { connect: 5_000, headers: 120_000, idle: 500 },
       retries: 2,

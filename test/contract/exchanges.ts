@@ -1639,13 +1639,6 @@ const others = [
   elsewhere('an unknown path, percent-encoded', 'GET', '/v1/%E2%98%83/a%20b/~x;y=1/@:!$', null, answer('{}')),
   elsewhere('a path with slashes that repeat', 'GET', '/v1//models//x/', null, answer('{}')),
   elsewhere(
-    'a surface with a slash at its end',
-    'POST',
-    '/v1/chat/completions/',
-    '{"model":"ft:x","messages":[]}',
-    answer('{}', { status: 404 }),
-  ),
-  elsewhere(
     'a conditional GET, answered with 304',
     'GET',
     '/v1/models/x',

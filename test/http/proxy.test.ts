@@ -258,7 +258,9 @@ describe('errors of its own, in the shape of OpenAI', () => {
       '/v1/a/..',
       '/v1/..%2fadmin',
       '/v1/..\\admin',
-      'http://example.org/v1/models',
+      '/v1/..%5cadmin',
+      '/v1/..;/admin',
+      '/v1/%63hat/%2e%2e/%2e%2e/admin',
     ]
     for (const path of paths) {
       const answer = await new Promise<{ status: number | undefined; body: string }>((resolve) => {
