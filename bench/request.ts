@@ -51,6 +51,13 @@ export function makeTemplate(port: number, headers: readonly string[], wish: Wis
   return { pieces: [head + front, middle, end], bytes: head.length + length }
 }
 
+/** The body of the n-th request alone. */
+export function makeBody(wish: Wish, n: number): Buffer {
+  const [front, middle, end] = bodyPieces(wish)
+  const [id, unit] = numbersOf(n)
+  return Buffer.from(front + id + middle + unit + end)
+}
+
 function bodyPieces({ body, size, bench }: Wish): [string, string, string] {
   const text = (bytes: number) => SENTENCE.repeat(Math.max(1, Math.round(bytes / SENTENCE.length)))
   const stream = bench.includes('chunks=')
