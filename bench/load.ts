@@ -1,7 +1,6 @@
 /** Puts a load on one target and tells what came of it: latencies, the proxy's CPU and memory. Called by `run.ts`. */
 import { spawnSync } from 'node:child_process'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Findings, Task } from './load-generator.ts'
 import { cpuMicros, peakBytes, resetPeak } from './proc.ts'
@@ -75,7 +74,7 @@ export async function putLoad(
 type Told = Omit<Observation, 'cpuMicros' | 'peakBytes'>
 
 async function wrk({ processes, cores }: LoadDeps, asked: Asked, load: Load, seconds: number): Promise<Told> {
-  const folder = mkdtempSync(join(tmpdir(), 'ballast-bench-wrk-'))
+  const folder = processes.folder()
   try {
     const script = join(folder, 'requests.lua')
     writeFileSync(script, wrkScript(makeTemplate(asked.port, asked.headers, load.wish), first))

@@ -95,9 +95,10 @@ async function bench({ rounds, only, targets, quick, json, cpuProf }: Options): 
       const heading = [
         ...machine,
         versions,
-        `medians of ${options.rounds} rounds${quick ? ' (--quick)' : ''}`,
+        `medians of ${options.rounds} ${options.rounds === 1 ? 'round' : 'rounds'}${quick ? ' (--quick)' : ''}`,
       ]
-      const verdicts = formatVerdicts(judgeLines(suite.lines, run.figures))
+      const elsewhere = suite.elsewhere.map((it) => `n/a   ${it}`)
+      const verdicts = [formatVerdicts(judgeLines(suite.lines, run.figures)), ...elsewhere].join('\n')
       const parts = [heading.join('\n'), formatTable(run), verdicts, run.notes.join('\n')]
       process.stdout.write(`${parts.filter((part) => part !== '').join('\n\n')}\n\n`)
     }

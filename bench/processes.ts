@@ -1,9 +1,11 @@
 /**
- * The processes of a run: each pinned to its core, each ended with the run, however that ends. Used by `targets.ts`,
- * `upstream.ts` and `load.ts`.
+ * The processes of a run, each pinned to its core, and its temporary files: gone with the run, however that ends. Used by
+ * `targets.ts`, `upstream.ts` and `load.ts`.
  */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
-import { readFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 
 export interface Cores {
@@ -52,10 +54,19 @@ export class Processes {
   private readonly running = new Set<ChildProcess>()
   /** Nothing is started any more: the run was interrupted. */
   private closed = false
+  private readonly base = mkdtempSync(join(tmpdir(), 'ballast-bench-'))
 
   constructor() {
     // Whatever ends this process, the others do not outlive it.
-    process.on('exit', () => this.killAll())
+    process.on('exit', () => {
+      this.killAll()
+      rmSync(this.base, { recursive: true, force: true })
+    })
+  }
+
+  /** A new, empty folder that is removed with the run. */
+  folder(): string {
+    return mkdtempSync(join(this.base, 'f-'))
   }
 
   /**

@@ -67,7 +67,7 @@ export function judgeLines(lines: readonly Line[], figures: Run['figures']): Ver
 }
 
 export function formatVerdicts(verdicts: readonly Verdict[]): string {
-  const word = ({ passed }: Verdict) => (passed === null ? 'none' : passed ? 'PASS' : 'FAIL')
+  const word = ({ passed }: Verdict) => (passed === null ? 'n/a ' : passed ? 'PASS' : 'FAIL')
   return verdicts.map((it) => `${word(it)}  ${it.number}  ${it.text}`).join('\n')
 }
 

@@ -48,6 +48,8 @@ export interface Suite {
   /** Targets that the others are divided by, in columns of their own. */
   readonly ratios: readonly (readonly [target: string, base: string])[]
   readonly lines: readonly Line[]
+  /** What else is asked, and where it is measured. */
+  readonly elsewhere: readonly string[]
 }
 
 const MB = 1024 * 1024
@@ -270,6 +272,7 @@ const main: Suite = {
     ['ballast', 'ballast, plain'],
   ],
   lines: MAIN_LINES,
+  elsewhere: ['6  2,000 streams at a time: npm run bench:streams', '7  workers: there are none yet'],
 }
 
 /** A judge that is gone must not be felt: everything sampled, nobody there to judge it. */
@@ -292,6 +295,7 @@ const judge: Suite = {
   ],
   ratios: [['judge dead', 'judging off']],
   lines: [],
+  elsewhere: [],
 }
 
 /** What each feature costs on top of those before it. */
@@ -314,6 +318,7 @@ const features: Suite = {
     (name) => [name, 'ballast, plain'] as const,
   ),
   lines: [],
+  elsewhere: [],
 }
 
 export const SUITES: readonly Suite[] = [main, judge, features]

@@ -1,8 +1,7 @@
 /** What is measured side by side: how each is started and asked. Used by `run.ts`. */
 import { spawnSync } from 'node:child_process'
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { type AddressInfo, connect, createServer } from 'node:net'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { ballastYaml, CLIENT_KEY, PLAIN, PRODUCTION, type Settings } from './ballast-config.ts'
 import type { Asked, LoadDeps } from './load.ts'
@@ -48,7 +47,7 @@ export const nginx: Target = {
     /nginx\/(\S+)/.exec(spawnSync('nginx', ['-v'], { encoding: 'utf8' }).stderr ?? '')?.[1] ?? null,
   missing: 'nginx is not on PATH (Debian: apt-get install nginx-light)',
   async start({ processes, cores, upstreamPort }) {
-    const folder = mkdtempSync(join(tmpdir(), 'ballast-bench-nginx-'))
+    const folder = processes.folder()
     const port = await freePort()
     const file = join(folder, 'nginx.conf')
     writeFileSync(file, nginxConf(folder, port, upstreamPort))
@@ -131,7 +130,7 @@ export function ballast(name: string, settings: Settings): Target {
       (JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { version: string }).version,
     missing: '',
     async start({ processes, cores, upstreamPort, profiles }) {
-      const folder = mkdtempSync(join(tmpdir(), 'ballast-bench-'))
+      const folder = processes.folder()
       const file = join(folder, 'ballast.yaml')
       writeFileSync(file, ballastYaml(settings, upstreamPort, folder))
       const profile =

@@ -7,6 +7,8 @@ import type { Cores, Processes, Started } from './processes.ts'
 /** What the benchmark builds and installs; nothing of it is kept in the repository. */
 export const CACHE = join(import.meta.dirname, '.cache')
 
+const SOURCE = join(import.meta.dirname, 'upstream.c')
+
 export interface Upstream extends Started<number> {
   /** `C` or `Node`. */
   readonly kind: string
@@ -27,11 +29,14 @@ export function portOf(output: string): number | null {
 
 /** @returns the program, or null where there is no compiler that makes one. */
 function build(): string | null {
-  if (process.platform !== 'linux') return null
-  const source = join(import.meta.dirname, 'upstream.c')
   const program = join(CACHE, 'upstream')
-  if (existsSync(program) && statSync(program).mtimeMs > statSync(source).mtimeMs) return program
+  if (existsSync(program) && statSync(program).mtimeMs > statSync(SOURCE).mtimeMs) return program
   mkdirSync(CACHE, { recursive: true })
-  const { status } = spawnSync('cc', ['-O2', '-o', program, source], { stdio: 'ignore' })
-  return status === 0 ? program : null
+  return compileUpstream(program) ? program : null
+}
+
+/** Compiles it to `program`. @returns false where there is no compiler, or no Linux. */
+export function compileUpstream(program: string): boolean {
+  if (process.platform !== 'linux') return false
+  return spawnSync('cc', ['-O2', '-o', program, SOURCE], { stdio: 'ignore' }).status === 0
 }
