@@ -251,20 +251,27 @@ describe('the lines a run is held to', () => {
 
 test('a profile is summed up by function, idle time left out', () => {
   const frame = (functionName: string, url = '', lineNumber = 0) => ({ functionName, url, lineNumber })
+  const src = (name: string) => new URL(`../src/${name}`, import.meta.url).href
   const profile: CpuProfile = {
     nodes: [
-      { id: 1, callFrame: frame('(idle)') },
-      { id: 2, callFrame: frame('hot', 'node:http', 9) },
-      { id: 3, callFrame: frame('hot', 'node:http', 9) },
-      { id: 4, callFrame: frame('(garbage collector)') },
+      { id: 1, callFrame: frame('(root)'), children: [2, 3, 6] },
+      { id: 2, callFrame: frame('(idle)') },
+      { id: 3, callFrame: frame('relay', src('pipeline/relay.ts'), 9), children: [4, 5] },
+      { id: 4, callFrame: frame('relay', src('pipeline/relay.ts'), 9) },
+      { id: 5, callFrame: frame('write', 'node:_http_outgoing', 99) },
+      { id: 6, callFrame: frame('(garbage collector)') },
     ],
-    samples: [1, 2, 3, 4],
-    timeDeltas: [1_000, 30, 45, 25],
+    samples: [2, 3, 4, 5, 6],
+    timeDeltas: [1_000, 30, 10, 35, 25],
   }
-  expect(summarize(profile)).toEqual([
-    { place: 'hot node:http:10', share: 0.75 },
+  const { own, area, whole } = summarize(profile)
+  expect(own).toEqual([
+    { place: 'relay src/pipeline/relay.ts:10', share: 0.4 },
+    { place: 'write node:_http_outgoing:100', share: 0.35 },
     { place: '(garbage collector)', share: 0.25 },
   ])
+  expect(area.map(({ place }) => place)).toEqual(['src/pipeline', 'node:', '(garbage collector)'])
+  expect(whole).toEqual([{ place: 'relay src/pipeline/relay.ts:10', share: 0.75 }])
 })
 
 /** Starts one of the two upstreams; answers are given as text. */
