@@ -37,6 +37,8 @@ type Frame = CpuProfile['nodes'][number]['callFrame']
 const ROOT = join(import.meta.dirname, '..')
 const SHOWN = 30
 const IDLE = '(idle)'
+/** What a process does at its start. */
+const LOADING = /^node:internal\/(?:modules|bootstrap|deps\/(?:amaro|cjs))/
 
 export function summarize(profile: CpuProfile): ProfileSummary {
   const nodes = new Map(profile.nodes.map((node) => [node.id, node]))
@@ -89,9 +91,8 @@ function areaOf(frame: Frame): string {
   const library = /node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(file)
   if (library !== null) return library[1]!
   if (!file.startsWith('node:')) return file.split('/').slice(0, 2).join('/')
-  return /^node:(?:internal\/(?:modules|bootstrap|deps\/(?:amaro|cjs)))/.test(file)
-    ? 'node: loading'
-    : 'node:'
+  if (file.startsWith('node:internal/deps/undici')) return 'node: fetch'
+  return LOADING.test(file) ? 'node: loading' : 'node:'
 }
 
 /** @param folder with a folder for each target, as `--cpu-prof` leaves them. */

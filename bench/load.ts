@@ -2,6 +2,7 @@
 import { spawnSync } from 'node:child_process'
 import { rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Findings, Task } from './load-generator.ts'
 import { cpuMicros, peakBytes, resetPeak } from './proc.ts'
 import type { Cores, Processes } from './processes.ts'
@@ -16,6 +17,8 @@ export interface Load {
   /** See `Task`. */
   readonly rampMs?: number
   readonly most?: number
+  /** How long the proxy may go on working on what the requests left behind (judging); counted with them. Default 5 s. */
+  readonly afterworkMs?: number
 }
 
 /** Who is asked. */
@@ -48,6 +51,22 @@ export interface LoadDeps {
 
 export const HAS_WRK = spawnSync('wrk', ['-v']).error === undefined
 
+const AFTERWORK_MS = 5_000
+const IDLE_POLL_MS = 200
+/** Of a core. */
+const IDLE_SHARE = 0.05
+
+async function untilIdle(pid: number, mostMs: number): Promise<void> {
+  const deadline = Date.now() + mostMs
+  let before = cpuMicros(pid)
+  while (before !== null && Date.now() < deadline) {
+    await sleep(IDLE_POLL_MS)
+    const after = cpuMicros(pid)
+    if (after === null || after - before <= IDLE_SHARE * IDLE_POLL_MS * 1000) return
+    before = after
+  }
+}
+
 /** Numbers that no other load of this run begins with. */
 let first = 1
 
@@ -63,6 +82,7 @@ export async function putLoad(
   const before = asked.pid === null ? null : cpuMicros(asked.pid)
   const told =
     load.wrk && HAS_WRK ? await wrk(deps, asked, load, seconds) : await generate(deps, asked, load, seconds)
+  if (asked.pid !== null) await untilIdle(asked.pid, load.afterworkMs ?? AFTERWORK_MS)
   const after = asked.pid === null ? null : cpuMicros(asked.pid)
   return {
     ...told,

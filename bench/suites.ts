@@ -283,8 +283,9 @@ const judge: Suite = {
     ballast('judge dead', { ...PRODUCTION, sample: 1, judge: 'dead' }),
   ],
   loads: {
-    busy: { ...BUSY, part: 'judge' },
-    delayed: { ...DELAYED, part: 'judge' },
+    // What is tried again and again never comes to rest.
+    busy: { ...BUSY, part: 'judge', afterworkMs: 0 },
+    delayed: { ...DELAYED, part: 'judge', afterworkMs: 0 },
   },
   rows: [
     { id: 'rate32', load: 'busy', title: 'requests/s, 32 connections', figure: rate },
