@@ -1,6 +1,7 @@
 /** `npm run bench`: ballast side by side with nginx, Portkey's gateway and nothing, in one run. */
 import { mkdirSync } from 'node:fs'
 import { Command, InvalidArgumentError, Option } from 'commander'
+import { fromHere } from '../src/cli/usage.ts'
 import { formatHotSpots, hotSpots } from './hot-spots.ts'
 import { describeMachine } from './machine.ts'
 import { chooseCores, Processes } from './processes.ts'
@@ -70,14 +71,9 @@ async function bench({ rounds, only, targets, quick, json, cpuProf }: Options): 
   const processes = new Processes()
   await untilInterrupted(processes, async () => {
     const upstream = await startUpstream(processes, cores)
-    if (cpuProf !== undefined) mkdirSync(cpuProf, { recursive: true })
-    const deps: TargetDeps = {
-      processes,
-      cores,
-      upstreamPort: upstream.ready,
-      profiles: cpuProf ?? null,
-      say,
-    }
+    const profiles = cpuProf === undefined ? null : fromHere(cpuProf)
+    if (profiles !== null) mkdirSync(profiles, { recursive: true })
+    const deps: TargetDeps = { processes, cores, upstreamPort: upstream.ready, profiles, say }
     const machine = describeMachine(cores, upstream.kind)
     const options = {
       rounds: rounds ?? (quick ? QUICK_ROUNDS : ROUNDS),
@@ -104,7 +100,7 @@ async function bench({ rounds, only, targets, quick, json, cpuProf }: Options): 
     }
     if (json) process.stdout.write(`${JSON.stringify({ machine, ...options, results }, null, 2)}\n`)
     await processes.stopAll()
-    if (cpuProf !== undefined) process.stderr.write(`${formatHotSpots(hotSpots(cpuProf))}\n`)
+    if (profiles !== null) process.stderr.write(`${formatHotSpots(hotSpots(profiles))}\n`)
   })
 }
 
