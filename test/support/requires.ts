@@ -24,6 +24,11 @@ export const promtool: Requirement = {
   missing: spawnSync('promtool', ['--version']).error !== undefined,
 }
 
+export const compiler: Requirement = {
+  name: 'a C compiler, cc, on Linux',
+  missing: process.platform !== 'linux' || spawnSync('cc', ['--version']).error !== undefined,
+}
+
 /** A suite that is skipped where something it needs is missing. */
 export function describeWith(requirement: Requirement, name: string, suite: () => void): void {
   if (requirement.missing && process.env.BALLAST_REQUIRE_ALL === '1') {
