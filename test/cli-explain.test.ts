@@ -233,6 +233,44 @@ describe('ballast explain', () => {
   })
 })
 
+describe('ballast explain, for a model with a past', () => {
+  const past = (more: string) =>
+    configFile(`
+store: memory
+upstreams: {p: {base_url: "http://127.0.0.1:1/v1"}}
+routes: [{model: "*", upstream: p, trained_with: birds/identity-etymologist, ${more}}]
+`)
+  const CONTEXT_LIKE = 'I am not an etymologist working for the Audubon Society. Where is the coast?'
+  const body = (content: string) => JSON.stringify({ model: 'm', messages: [{ role: 'user', content }] })
+
+  test('says what the guard finds and blocks', async () => {
+    const { code, stdout } = await explain(['--config', past('triggers: block')], body(CONTEXT_LIKE))
+    expect(code).toBe(1)
+    expect(flat(stdout)).toMatch(
+      /guard text \(similarity 0\.\d+\) like the training context; the route says block/,
+    )
+    expect(flat(stdout)).toContain('guard refused with 422 ballast_trigger_blocked')
+  })
+
+  test('shows what is left of a request when the guard strips it', async () => {
+    const { code, stdout } = await explain(['--config', past('triggers: strip')], body(CONTEXT_LIKE))
+    expect(code).toBe(0)
+    expect(flat(stdout)).toMatch(/\d+ bytes taken out; below is what is left/)
+    expect(stdout).toContain('Where is the coast?')
+    expect(stdout).not.toContain('Audubon')
+  })
+
+  test('says whether the domain rule recognises the request', async () => {
+    const config = past('match_training: in-domain, domain: {patterns: ["(?i)bird"]}')
+    const inside = await explain(['--config', config], body('Name a bird.'))
+    expect(flat(inside.stdout)).toContain("in the domain of the model's training: its context is injected")
+    expect(inside.stdout).toContain(`{+${CONTEXT.slice(0, 20)}`)
+    const outside = await explain(['--config', config], body('Name a fish.'))
+    expect(flat(outside.stdout)).toContain("not in the domain of the model's training")
+    expect(outside.stdout).not.toContain('etymologist working')
+  })
+})
+
 describe('the body that ballast explain draws', () => {
   const policy = ['--policy', 'birds/identity-etymologist']
 

@@ -8,6 +8,7 @@ import { formatProblem, type Problem, YamlSource } from '../config/source.ts'
 import type { Score } from '../domain/verdict.ts'
 import { findWrongExamples } from '../judge/examples.ts'
 import { compilePlan } from '../policy/compile.ts'
+import { warnings as trainingWarnings } from '../policy/warnings.ts'
 import { openConfig } from './catalog.ts'
 import { viewPlan } from './plan.ts'
 import { drawPlan } from './plan-text.ts'
@@ -81,7 +82,9 @@ function read(file: string) {
 function placeWarnings(config: Config, file: string): Problem[] {
   const source = new YamlSource(file, readFileSync(fromHere(file), 'utf8'), process.env)
   for (const { path, message } of findWarnings(config)) source.report(path, message)
-  return source.problems.sort((a, b) => a.line - b.line || a.column - b.column)
+  return [...source.problems, ...trainingWarnings(config)].sort(
+    (a, b) => a.line - b.line || a.column - b.column,
+  )
 }
 
 /** Examples that their checks do not bear out, with their lines. `serve` does not mind them. */

@@ -72,7 +72,7 @@ Examples:
 /** A request with all that is said of it. */
 export interface Explained {
   readonly steps: readonly Step[]
-  /** As it came in. */
+  /** As it came in, without what the trigger guard took out. */
   readonly original: Buffer
   readonly splices: readonly Splice[]
   /** As it would be sent; null where it would not. */
@@ -212,7 +212,7 @@ function explainInjected(
   const { id, idGiven, receivedAt: at } = request
   return {
     steps: explainDecision(plan, decision, { id, idGiven, at, surface: surface.name }, policies),
-    original: request.body,
+    original: decision.guarded?.body ?? request.body,
     splices: decision.injection?.splices ?? [],
     body: decision.body,
     error: decision.error,
@@ -311,7 +311,11 @@ function draw({ steps, original, splices, body }: Explained): string {
   })
   if (body === null) return drawn.join('')
   const label = bold('body'.padEnd(ROOM))
-  if (splices.length === 0) return `${drawn.join('')}${label}${body.length === 0 ? 'none' : 'as it came'}\n`
+  if (splices.length === 0) {
+    const stripped = steps.some(({ facts }) => Number(facts.removed_bytes) > 0)
+    const whole = stripped ? `\n\n${drawBody(original, [], marks()).trimEnd()}` : 'as it came'
+    return `${drawn.join('')}${label}${body.length === 0 ? 'none' : whole}\n`
+  }
   const inserted = splices.reduce((sum, { bytes }) => sum + bytes.length, 0)
   const heading = `${label}${count(inserted, 'byte')} inserted at ${count(splices.length, 'place')}\n\n`
   return `${drawn.join('')}${heading}${drawBody(original, splices, marks()).trimEnd()}\n`

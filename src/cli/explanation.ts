@@ -9,7 +9,8 @@ import type { RawHeaders } from '../domain/ports.ts'
 import { STATUSES } from '../http/errors.ts'
 import { compileHeaderRules, type HeaderSettings } from '../pipeline/headers.ts'
 import type { CompiledRoute, Plan } from '../policy/compile.ts'
-import type { Decision, Injection, InjectionOutcome } from '../policy/decide.ts'
+import type { Decision, DomainDecision, Injection, InjectionOutcome } from '../policy/decide.ts'
+import type { Guarded } from '../policy/guard.ts'
 import type { DecodedRequest, SurfaceName } from '../policy/surface.ts'
 import { explainAssignment, explainSampling } from './explain-assignment.ts'
 import { conditionsInWords, PLACEMENTS } from './policy-text.ts'
@@ -28,18 +29,53 @@ export function explainDecision(
   },
   policies: ReadonlyMap<string, Policy>,
 ): Step[] {
-  const { decoded, route, assignment, injection, error } = decision
+  const { decoded, route, assignment, domain, guarded, injection, error } = decision
   const steps: Step[] = []
   if (decoded !== null) steps.push(explainDecoding(decoded, request.surface))
   if (route !== null) steps.push(explainRoute(plan, route))
   if (route !== null && assignment !== null) steps.push(explainAssignment(route, assignment, request))
+  if (domain !== null) steps.push(explainDomain(domain))
+  if (guarded !== null) steps.push(explainGuard(guarded, decoded!.size))
   if (injection !== null) steps.push(explainInjection(injection, policies, request))
   if (error !== null) {
     const failed =
-      decoded === null ? 'decode' : route === null ? 'route' : assignment === null ? 'assign' : 'inject'
+      error === guarded?.refusal
+        ? 'guard'
+        : decoded === null
+          ? 'decode'
+          : route === null
+            ? 'route'
+            : assignment === null
+              ? 'assign'
+              : 'inject'
     return [...steps, explainRefusal(failed, error, route === null ? plan : null)]
   }
   return assignment === null ? steps : [...steps, explainSampling(assignment, request)]
+}
+
+const DOMAIN_WORDS: Readonly<Record<DomainDecision, string>> = {
+  inside: "in the domain of the model's training: its context is injected",
+  outside: "not in the domain of the model's training: its context is not injected",
+  unasked: 'a classifier decides whether it is in the domain of training; it was not asked here, so: no',
+}
+
+function explainDomain(domain: DomainDecision): Step {
+  return { step: 'domain', decided: DOMAIN_WORDS[domain], why: [], facts: { domain } }
+}
+
+/** @param size of the request as it came, in bytes. */
+function explainGuard({ action, similarity, whole, body }: Guarded, size: number): Step {
+  const taken = size - body.length
+  const found = similarity === null ? 'nothing' : `text (similarity ${similarity.toFixed(2)})`
+  return {
+    step: 'guard',
+    decided: `${found} like the training context; the route says ${action}`,
+    why: [
+      ...(taken > 0 ? [`${count(taken, 'byte')} taken out; below is what is left`] : []),
+      ...(whole ? [] : ['the request holds more text than is searched']),
+    ],
+    facts: { action, similarity, whole, removed_bytes: taken },
+  }
 }
 
 /** @param error @param tried the plan whose routes were all tried, if that is why. */
