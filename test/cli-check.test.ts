@@ -1,7 +1,7 @@
 /** `ballast check` as a process: problems, warnings and the plan. */
 import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, relative } from 'node:path'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { covers, findWarnings } from '../src/cli/warnings.ts'
@@ -14,10 +14,13 @@ const KEYS = { OPENAI_API_KEY: 'sk-secret-of-openai', WEB_KEY: 'key-of-web-clien
 
 const check = (yaml: string, ...args: string[]) => {
   const file = configFile(yaml)
+  // Problems name it from the folder of the process, where that is shorter.
+  const here = relative(join(import.meta.dirname, '..'), file)
+  const named = (text: string) => text.replaceAll(file, 'FILE').replaceAll(here, 'FILE')
   return ballast(['check', '--config', file, ...args], KEYS).finished.then(({ code, stdout, stderr }) => ({
     code,
-    stdout: stdout.replaceAll(file, 'FILE'),
-    stderr: stderr.replaceAll(file, 'FILE'),
+    stdout: named(stdout),
+    stderr: named(stderr),
   }))
 }
 
@@ -392,6 +395,14 @@ experiments:
         .replace('}\nroutes', ', q: {base_url: "https://q.example/v1"}}\nroutes')
         .replace('model: "*"', 'model: "j*"'),
       ['routes.0.model takes "j", which is also the judge'],
+    ],
+    [
+      'no judge of its own answers that is a model of another upstream',
+      experiment(CHECKED)
+        .replace('model: j}', 'models: [k, j], upstreams: {k: q, j: q}}')
+        .replace('}\nroutes', ', q: {base_url: "https://q.example/v1"}}\nroutes')
+        .replace('model: "*"', 'model: "j*"'),
+      [],
     ],
     ['a key in clear text on this machine', LEAST.replace('/v1"', '/v1", api_key: abc'), []],
     ['an experiment in order', experiment(CHECKED, NOT_JUDGED), []],
