@@ -1,6 +1,6 @@
 /** A configuration as it will run, without its secrets, as data. Used by `ballast check`; `plan-text.ts` draws it. */
 import type { Config } from '../config/load.ts'
-import { formatAddress } from '../config/schema.ts'
+import { formatAddress } from '../config/values.ts'
 import type { Experiment, Ramp, Route } from '../domain/experiment.ts'
 import type { Policy } from '../domain/policy.ts'
 import { defaultUpstream } from '../node/snapshot.ts'

@@ -4,8 +4,8 @@
  */
 import { isDeepStrictEqual } from 'node:util'
 import type { Config } from '../config/load.ts'
-import { isLoopback } from '../config/schema.ts'
 import type { Path } from '../config/source.ts'
+import { isLoopback } from '../config/values.ts'
 import type { Rubric } from '../domain/check.ts'
 import type { Route } from '../domain/experiment.ts'
 import { CREDENTIALS } from '../domain/headers.ts'

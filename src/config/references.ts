@@ -13,9 +13,10 @@ import {
   NO_SAMPLE,
   type Raw,
 } from './references-experiments.ts'
-import { type ConfigValues, isLoopback } from './schema.ts'
+import type { ConfigValues } from './schema.ts'
 import type { Path, YamlSource } from './source.ts'
 import { checkTraining } from './training.ts'
+import { isLoopback } from './values.ts'
 
 /**
  * @param values the parsed configuration, undefined when the schema found problems.
