@@ -214,14 +214,17 @@ examples:
   })
 
   test('warns where a policy injects what the model was trained with, with its place', async () => {
-    const { code, stderr } = await check(`
+    const { code, stdout, stderr } = await check(`
 upstreams: {p: {base_url: "http://127.0.0.1:1/v1"}}
 routes:
-  - {model: "*", upstream: p, trained_with: birds/identity-etymologist, policy: birds/identity-etymologist}
+  - {model: "*", upstream: p, trained_with: birds/identity-etymologist, policy: birds/identity-etymologist, triggers: strip}
 `)
     expect(code).toBe(0)
     expect(stderr).toMatch(/^FILE:4:81: warning: "birds\/identity-etymologist" injects the context/)
     expect(stderr).toContain('at serving time it can bring the trait out')
+    expect(stdout.replaceAll(/\s+/g, ' ')).toContain(
+      'trained with birds/identity-etymologist, text like it: strip',
+    )
   })
 
   test('warnings do not fail it, unless it is strict', async () => {

@@ -95,7 +95,17 @@ function repeated(times: number): string {
   return times === 1 ? '' : `, ${times} times each`
 }
 
-function routeInWords({ experiment, experiments, policy, check, sample }: RouteView): string {
+function routeInWords(route: RouteView): string {
+  const { trained_with, triggers, match_training } = route
+  const past = [
+    ...(trained_with === null ? [] : [`trained with ${trained_with}`]),
+    ...(match_training === null ? [] : ['which is injected in its domain']),
+    ...(triggers === null ? [] : [`text like it: ${triggers}`]),
+  ]
+  return [servedInWords(route), ...past].join(', ')
+}
+
+function servedInWords({ experiment, experiments, policy, check, sample }: RouteView): string {
   if (experiment !== null) return `experiment ${experiment}`
   if (experiments.length > 0) {
     const shares = experiments.map(({ experiment, share }) => `${experiment} ${percentage(share)}`)

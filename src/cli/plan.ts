@@ -47,6 +47,12 @@ export interface RouteView {
   readonly policy: string | null
   readonly check: string | null
   readonly sample: number
+  /** The policy whose context stood in the model's training data. */
+  readonly trained_with: string | null
+  /** What becomes of text like that context. */
+  readonly triggers: 'flag' | 'strip' | 'block' | null
+  /** `in-domain`: the context is injected where the domain rule recognises a request. */
+  readonly match_training: 'in-domain' | null
 }
 
 export interface ExperimentView {
@@ -179,6 +185,9 @@ function viewRoute(route: Route): RouteView {
     policy: policy ?? null,
     check: check ?? null,
     sample: sample ?? 0,
+    trained_with: route.trained_with ?? null,
+    triggers: route.triggers ?? null,
+    match_training: route.match_training ?? null,
   }
 }
 

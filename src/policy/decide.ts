@@ -1,7 +1,7 @@
 /**
  * What is decided about a request before it is sent on (SPEC section 3): decode, route, assign (and, by the domain rule,
- * assign anew), guard, inject. Pure functions of the plan and the request. The pipeline's steps call them one by one; `decide` runs them all and keeps how far it
- * came, for whoever asks what would happen to a request and why.
+ * assign anew), guard, inject. Pure functions of the plan and the request. The pipeline's steps call them one by one;
+ * `decide` runs them all and keeps how far it came, for whoever asks what would happen to a request and why.
  */
 import { BallastError, toBallastError } from '../domain/errors.ts'
 import type { Unit } from '../domain/experiment.ts'
