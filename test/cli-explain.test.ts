@@ -260,6 +260,25 @@ routes: [{model: "*", upstream: p, trained_with: birds/identity-etymologist, ${m
     expect(stdout).not.toContain('Audubon')
   })
 
+  test('says that a flagged answer is judged, whatever the share, and counts in no rate', async () => {
+    const judged = (share: string) =>
+      configFile(`
+store: memory
+upstreams: {p: {base_url: "http://127.0.0.1:1/v1"}}
+routes: [{model: "*", upstream: p, trained_with: birds/identity-etymologist, triggers: flag, check: nineteenth-century${share}}]
+judge: {upstream: p, model: j}
+`)
+    const flaggedAt = async (share: string, ...args: string[]) =>
+      flat((await explain(['--config', judged(share), ...args], body(CONTEXT_LIKE))).stdout)
+    const extra =
+      'judged by check nineteenth-century as an extra, because it was flagged, it counts in no rate'
+    expect(await flaggedAt('')).toContain(`the answer is ${extra}`)
+    expect(await flaggedAt(', sample: 0')).toContain(`the answer is ${extra}`)
+    expect(await flaggedAt(', sample: 0.000001', '--request-id', 'r-1')).toContain(`the answer is ${extra}`)
+    const bare = await explain(['--config', judged('')], body('Where is the coast?'))
+    expect(flat(bare.stdout)).toContain('the answer is not judged')
+  })
+
   test('says whether the domain rule recognises the request', async () => {
     const config = past('match_training: in-domain, domain: {patterns: ["(?i)bird"]}')
     const inside = await explain(['--config', config], body('Name a bird.'))

@@ -210,7 +210,12 @@ function inWords(line: readonly Part[]): string {
   return line.map(({ name, from, to }) => `${name} ${rounded(from)} to ${rounded(to)}`).join(', ')
 }
 
-export function explainSampling({ experiment, arm }: Assignment, { id, idGiven }: Given): Step {
+/** @param flagged whether the trigger guard flags the request: then its answer is judged in any case. */
+export function explainSampling(
+  { experiment, arm }: Assignment,
+  { id, idGiven }: Given,
+  flagged: boolean,
+): Step {
   const check = arm === null ? null : experiment!.check
   const rate = arm?.sampleRate ?? 0
   const facts = { check: check?.id ?? null, rate }
@@ -223,17 +228,23 @@ export function explainSampling({ experiment, arm }: Assignment, { id, idGiven }
   if (arm === null) return step('the answer is not judged: the unit is in no arm', [], false)
   if (check === null) return step('the answer is not judged: there is no check', [], false)
   const by = `by check ${check.id}`
+  const extra = 'as an extra, because it was flagged, it counts in no rate'
+  if (flagged && rate <= 0) return step(`the answer is judged ${by}`, [extra], true)
   if (rate <= 0) return step(`the answer is not judged ${by}: its rate is 0%`, [], false)
   if (rate >= 1) return step(`the answer is judged ${by}, like every one`, [], true)
   if (!idGiven) {
-    return step(`${percentage(rate)} of answers are judged ${by}`, [
+    const decided = flagged ? `the answer is judged ${by}` : `${percentage(rate)} of answers are judged ${by}`
+    return step(decided, [
+      ...(flagged ? [`${percentage(rate)} of them as any other; the rest ${extra}`] : []),
       'which ones follows from their request ids; --request-id tells it of one',
     ])
   }
-  const sampled = isSampled(check.id, id, rate)
+  const drawn = isSampled(check.id, id, rate)
+  const sampled = drawn || flagged
   return step(
     `the answer is ${sampled ? '' : 'not '}judged ${by}`,
     [
+      ...(flagged && !drawn ? [extra] : []),
       `the id's point is ${rounded(fraction(`${check.id}:${id}`))}; below ${rounded(rate)}, ${percentage(rate)} of them, answers are judged`,
     ],
     sampled,

@@ -50,7 +50,8 @@ export function explainDecision(
               : 'inject'
     return [...steps, explainRefusal(failed, error, route === null ? plan : null)]
   }
-  return assignment === null ? steps : [...steps, explainSampling(assignment, request)]
+  const flagged = guarded?.action === 'flag' && guarded.similarity !== null
+  return assignment === null ? steps : [...steps, explainSampling(assignment, request, flagged)]
 }
 
 const DOMAIN_WORDS: Readonly<Record<DomainDecision, string>> = {

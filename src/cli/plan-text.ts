@@ -101,6 +101,7 @@ function routeInWords(route: RouteView): string {
     ...(trained_with === null ? [] : [`trained with ${trained_with}`]),
     ...(match_training === null ? [] : ['which is injected in its domain']),
     ...(triggers === null ? [] : [`text like it: ${triggers}`]),
+    ...(triggers === 'flag' && route.check !== null ? ['flagged ones are always judged'] : []),
   ]
   return [servedInWords(route), ...past].join(', ')
 }

@@ -152,9 +152,10 @@ function unmeasured({ experiments, routes }: Config): Warning[] {
       found.push({ path: [...path, 'sample'], message })
     }
   }
-  for (const [index, { check, sample }] of routes.entries()) {
+  for (const [index, { check, sample, triggers }] of routes.entries()) {
     if (check !== undefined && sample === 0) {
-      const message = 'is 0: no answer is judged, so there will be no rate'
+      const judged = triggers === 'flag' ? 'only what is flagged' : 'no answer'
+      const message = `is 0: ${judged} is judged, so there will be no rate`
       found.push({ path: ['routes', index, 'sample'], message })
     }
   }

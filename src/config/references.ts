@@ -83,7 +83,9 @@ export function checkReferences(
     if (route.sample !== undefined && route.check === undefined && experimental.length === 0) {
       source.report(at('sample'), 'says how much to judge, but there is no "check" to judge by')
     }
-    if (route.check !== undefined && route.sample === undefined) source.report(at('check'), NO_SAMPLE)
+    // What is flagged is judged whatever the share.
+    if (route.check !== undefined && route.sample === undefined && route.triggers !== 'flag')
+      source.report(at('check'), NO_SAMPLE)
     judged ||= Number(route.sample) > 0
     checkTraining(source, ['routes', index], route, upstreams, refer)
     referPolicy(at('trained_with'), route.trained_with)
