@@ -86,8 +86,7 @@ export class Outgoing implements ClientResponse {
   end(trailers: RawHeaders): void {
     if (trailers.length > 0 && this.outgoing.chunkedEncoding) this.outgoing.addTrailers(pairs(trailers))
     this.outgoing.end()
-    this.watch()
-    if (!this.incoming.complete) this.linger()
+    this.ended()
   }
 
   destroy(): void {
@@ -100,13 +99,18 @@ export class Outgoing implements ClientResponse {
       // With a reason of its own: one that the upstream sent may be what failed.
       this.outgoing.writeHead(status, STATUS_CODES[status], [...own, ...headers])
       this.outgoing.end(body)
-      this.watch()
-      if (!this.incoming.complete) this.linger()
+      this.ended()
     } catch (thrown) {
       this.log.error({ err: thrown }, 'an error could not be told to its client')
       this.outgoing.destroy()
     }
     return status
+  }
+
+  /** All is written; mostly the kernel has taken it already, and there is nothing to watch. */
+  private ended(): void {
+    if (this.outgoing.socket?.writableLength !== 0) this.watch()
+    if (!this.incoming.complete) this.linger()
   }
 
   /** A client that reads nothing more must not hold its upstream call, its place and its memory for ever. */

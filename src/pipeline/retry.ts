@@ -62,6 +62,8 @@ class RetryingCall implements UpstreamCall {
   private target = 0
   private retriesUsed = 0
   private current: Attempt | null = null
+  /** All so far: of those before the current one, the rest of an answer may still be read. */
+  private readonly attempts: Attempt[] = []
   private timer: NodeJS.Timeout | null = null
   private left = false
 
@@ -88,9 +90,8 @@ class RetryingCall implements UpstreamCall {
       if (pass === null) continue
       if (index !== this.target) this.retriesUsed = 0
       this.target = index
-      // Of the one before, at most the rest of an answer is still read.
-      this.current?.abort()
       const attempt = new Attempt(this, this.targets[index]!, pass)
+      this.attempts.push(attempt)
       this.current = attempt
       attempt.start(upstream, this.request)
       return
@@ -156,7 +157,7 @@ class RetryingCall implements UpstreamCall {
   abort(): void {
     this.left = true
     if (this.timer !== null) clearTimeout(this.timer)
-    this.current?.abort()
+    for (const attempt of this.attempts) attempt.abort()
   }
 
   pause(): void {
