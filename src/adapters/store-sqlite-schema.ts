@@ -1,53 +1,8 @@
-/** Tables and migrations of `store-sqlite.ts`. A migration that has been released is never changed. */
+/** Migrations of `store-sqlite.ts`. A migration that has been released is never changed. */
 import { createHmac, randomBytes } from 'node:crypto'
-import type { Kysely } from 'kysely'
+import { type Kysely, sql } from 'kysely'
 import type { Migration } from 'kysely/migration'
-
-export interface Tables {
-  samples: {
-    id: string
-    experiment: string
-    arm: string
-    policy: string | null
-    policy_hash: string | null
-    check_id: string
-    check_version: string
-    probability: number
-    model: string
-    unit: string
-    question_hash: string
-    /** Milliseconds since the epoch, like all times here. */
-    requested_at: number
-    messages: string
-    question: string
-    answer: string
-    /** 1 once it has its verdict. */
-    done: number
-    /** Not to be taken before: a lease, or the wait before another try. */
-    visible_at: number
-    attempts: number
-    /** Why it was kept although it was not drawn; null where it was. */
-    extra: string | null
-  }
-  verdicts: {
-    sample_id: string
-    check_id: string
-    check_version: string
-    verdict: string
-    scores: string
-    judged_at: number
-  }
-  exposures: {
-    experiment: string
-    arm: string
-    assignment: string
-    exposures: number
-    anonymous_units: number
-  }
-  units: { experiment: string; arm: string; assignment: string; unit: string }
-  /** What belongs to the store as a whole. */
-  settings: { name: string; value: string }
-}
+import type { Tables } from './store-tables.ts'
 
 export const migrations: Record<string, Migration> = {
   '0001-first': {
@@ -139,6 +94,133 @@ export const migrations: Record<string, Migration> = {
   '0003-extra-samples': {
     async up(db: Kysely<never>) {
       await db.schema.alterTable('samples').addColumn('extra', 'text').execute()
+    },
+  },
+  /** What is kept beside samples and verdicts; what was stored before is counted once. */
+  '0004-tallies': {
+    async up(given: Kysely<never>) {
+      const db = given as unknown as Kysely<Tables>
+      await db.schema
+        .alterTable('samples')
+        .addColumn('assignment', 'text', (column) => column.notNull().defaultTo(''))
+        .execute()
+      await db.schema
+        .alterTable('samples')
+        .addColumn('erased', 'integer', (column) => column.notNull().defaultTo(0))
+        .execute()
+      await db.schema
+        .createTable('tallies')
+        .addColumn('experiment', 'text', (column) => column.notNull())
+        .addColumn('check_id', 'text', (column) => column.notNull())
+        .addColumn('check_version', 'text', (column) => column.notNull())
+        .addColumn('arm', 'text', (column) => column.notNull())
+        .addColumn('policy_hash', 'text', (column) => column.notNull())
+        .addColumn('hour', 'integer', (column) => column.notNull())
+        .addColumn('kind', 'text', (column) => column.notNull())
+        .addColumn('extra', 'integer', (column) => column.notNull())
+        .addColumn('n', 'integer', (column) => column.notNull())
+        .addColumn('w', 'real', (column) => column.notNull())
+        .addColumn('w2', 'real', (column) => column.notNull())
+        .addPrimaryKeyConstraint('tallies_of', [
+          'experiment',
+          'check_id',
+          'check_version',
+          'arm',
+          'policy_hash',
+          'hour',
+          'kind',
+          'extra',
+        ])
+        .execute()
+      await db.schema
+        .createTable('score_tallies')
+        .addColumn('experiment', 'text', (column) => column.notNull())
+        .addColumn('check_id', 'text', (column) => column.notNull())
+        .addColumn('check_version', 'text', (column) => column.notNull())
+        .addColumn('arm', 'text', (column) => column.notNull())
+        .addColumn('policy_hash', 'text', (column) => column.notNull())
+        .addColumn('rubric', 'text', (column) => column.notNull())
+        .addColumn('score', 'text', (column) => column.notNull())
+        .addColumn('n', 'integer', (column) => column.notNull())
+        .addPrimaryKeyConstraint('score_tallies_of', [
+          'experiment',
+          'check_id',
+          'check_version',
+          'arm',
+          'policy_hash',
+          'rubric',
+          'score',
+        ])
+        .execute()
+      await db.schema
+        .createTable('labels')
+        .addColumn('sample_id', 'text', (column) =>
+          column.notNull().references('samples.id').onDelete('cascade'),
+        )
+        .addColumn('check_id', 'text', (column) => column.notNull())
+        .addColumn('check_version', 'text', (column) => column.notNull())
+        .addColumn('labelled_by', 'text', (column) => column.notNull())
+        .addColumn('verdict', 'text', (column) => column.notNull())
+        .addColumn('labelled_at', 'integer', (column) => column.notNull())
+        .addPrimaryKeyConstraint('labels_once', ['sample_id', 'check_id', 'labelled_by'])
+        .execute()
+      await db.schema
+        .createTable('notes')
+        .addColumn('name', 'text', (column) => column.primaryKey())
+        .addColumn('revision', 'integer', (column) => column.notNull())
+        .addColumn('text', 'text', (column) => column.notNull())
+        .execute()
+      await db.schema
+        .createTable('arm_events')
+        .addColumn('id', 'text', (column) => column.primaryKey())
+        .addColumn('seq', 'integer', (column) => column.notNull().unique())
+        .addColumn('experiment', 'text', (column) => column.notNull())
+        .addColumn('arm', 'text', (column) => column.notNull())
+        .addColumn('action', 'text', (column) => column.notNull())
+        .addColumn('by', 'text', (column) => column.notNull())
+        .addColumn('reason', 'text', (column) => column.notNull())
+        .addColumn('evidence', 'text')
+        .addColumn('at', 'integer', (column) => column.notNull())
+        .execute()
+      await db.schema
+        .createTable('counters')
+        .addColumn('name', 'text', (column) => column.primaryKey())
+        .addColumn('n', 'real', (column) => column.notNull())
+        .addColumn('until', 'integer', (column) => column.notNull())
+        .execute()
+      await db.schema
+        .createIndex('samples_of_unit')
+        .on('samples')
+        .columns(['experiment', 'unit', 'question_hash'])
+        .execute()
+      await db.schema
+        .createIndex('samples_unjudged')
+        .on('samples')
+        .columns(['experiment', 'check_id', 'requested_at'])
+        .where('done' as never, '=', 0 as never)
+        .execute()
+      await sql`
+        insert into tallies
+        select experiment, check_id, check_version, arm, coalesce(policy_hash, ''),
+          requested_at / 3600000 * 3600000, 'sample', extra is not null,
+          count(*), sum(1.0 / probability), sum(1.0 / probability / probability)
+        from samples group by 1, 2, 3, 4, 5, 6, 7, 8`.execute(db)
+      await sql`
+        insert into tallies
+        select s.experiment, v.check_id, v.check_version, s.arm, coalesce(s.policy_hash, ''),
+          s.requested_at / 3600000 * 3600000, v.verdict, s.extra is not null,
+          count(*), sum(1.0 / s.probability), sum(1.0 / s.probability / s.probability)
+        from verdicts v join samples s on s.id = v.sample_id group by 1, 2, 3, 4, 5, 6, 7, 8`.execute(db)
+      await sql`
+        insert into score_tallies
+        select s.experiment, v.check_id, v.check_version, s.arm, coalesce(s.policy_hash, ''), j.key,
+          case json_extract(j.value, '$.kind')
+            when 'number' then 'n:' || rtrim(rtrim(printf('%.1f', json_extract(j.value, '$.value')), '0'), '.')
+            when 'label' then 'l:' || json_extract(j.value, '$.value')
+            else '' end,
+          count(*)
+        from verdicts v join samples s on s.id = v.sample_id, json_each(v.scores) j
+        where s.extra is null group by 1, 2, 3, 4, 5, 6, 7`.execute(db)
     },
   },
 }

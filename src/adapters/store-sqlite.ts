@@ -2,26 +2,17 @@
  * The `Store` and `Queue` ports on SQLite (`node:sqlite`, WAL), with Kysely for queries and migrations. Several
  * processes may share one file. `:memory:` is the store of the demo and of tests. Composed by `node.ts`.
  */
-import { hash, randomBytes } from 'node:crypto'
 import { closeSync, openSync } from 'node:fs'
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { Kysely, type SqliteDatabase, SqliteDialect, type SqliteStatement, sql } from 'kysely'
+import { Kysely, type SqliteDatabase, SqliteDialect, type SqliteStatement } from 'kysely'
 import { Migrator } from 'kysely/migration'
-import type {
-  ArmTally,
-  ExposureBatch,
-  ExtraTally,
-  LeasedSample,
-  Queue,
-  QueueStatus,
-  SampleTally,
-  Store,
-  VerdictRow,
-} from '../domain/ports.ts'
-import type { ChatMessage, Sample } from '../domain/sample.ts'
-import type { Verdict, VerdictKind } from '../domain/verdict.ts'
-import { migrations, type Tables } from './store-sqlite-schema.ts'
+import type { LeasedSample, Queue, QueueStatus } from '../domain/ports.ts'
+import type { Sample } from '../domain/sample.ts'
+import type { Verdict } from '../domain/verdict.ts'
+import { SqlStore, toSample } from './store-queries.ts'
+import { migrations } from './store-sqlite-schema.ts'
+import type { Tables } from './store-tables.ts'
 
 export interface SqliteStoreOptions {
   /** A file, made if it is missing, or `:memory:`. */
@@ -36,7 +27,6 @@ const BUSY_POLL_MS = 25
 const SQLITE_BUSY = 5
 const MIGRATION_ATTEMPTS = 5
 const MIGRATION_WAIT_MS = 200
-const UNIT_KEY = 'unit_key'
 /** The number of waiting samples is counted anew this often and kept up in between. */
 const RECOUNT_MS = 1_000
 
@@ -93,14 +83,13 @@ async function patiently<T>(run: () => Promise<T>): Promise<T> {
   }
 }
 
-export class SqliteStore implements Store, Queue {
-  private readonly db: Kysely<Tables>
+export class SqliteStore extends SqlStore implements Queue {
   private queueLimit: number
   private waiting = 0
   private countedAt = Number.NEGATIVE_INFINITY
 
   constructor(db: Kysely<Tables>, queueLimit: number) {
-    this.db = db
+    super(db)
     this.queueLimit = queueLimit
   }
 
@@ -112,34 +101,7 @@ export class SqliteStore implements Store, Queue {
   async offer(sample: Sample): Promise<boolean> {
     if (performance.now() - this.countedAt > RECOUNT_MS) this.waiting = (await this.status()).depth
     if (this.waiting >= this.queueLimit) return false
-    await patiently(() =>
-      this.db
-        .insertInto('samples')
-        .values({
-          id: sample.id,
-          experiment: sample.experiment,
-          arm: sample.arm,
-          policy: sample.policy,
-          policy_hash: sample.policyHash,
-          check_id: sample.check,
-          check_version: sample.checkVersion,
-          probability: sample.probability,
-          model: sample.model,
-          unit: sample.unit,
-          question_hash: hash('sha256', sample.question, 'hex').slice(0, 32),
-          requested_at: sample.requestedAt,
-          messages: JSON.stringify(sample.messages),
-          question: sample.question,
-          answer: sample.answer,
-          done: 0,
-          visible_at: 0,
-          attempts: 0,
-          extra: sample.extra ?? null,
-        })
-        .onConflict((conflict) => conflict.doNothing())
-        .execute(),
-    )
-    this.waiting++
+    if (await this.transact((transaction) => this.insertSample(transaction, sample))) this.waiting++
     return true
   }
 
@@ -187,175 +149,18 @@ export class SqliteStore implements Store, Queue {
     return { depth: row.depth, oldestAt: row.oldest }
   }
 
-  async addVerdict(verdict: Verdict): Promise<boolean> {
-    const added = await patiently(() =>
-      this.db.transaction().execute(async (transaction) => {
-        const result = await transaction
-          .insertInto('verdicts')
-          .values({
-            sample_id: verdict.sampleId,
-            check_id: verdict.check,
-            check_version: verdict.checkVersion,
-            verdict: verdict.verdict,
-            scores: JSON.stringify(verdict.scores),
-            judged_at: verdict.judgedAt,
-          })
-          .onConflict((conflict) => conflict.doNothing())
-          .executeTakeFirst()
-        await transaction.updateTable('samples').set({ done: 1 }).where('id', '=', verdict.sampleId).execute()
-        return (result.numInsertedOrUpdatedRows ?? 0n) > 0n
-      }),
-    )
+  override async addVerdict(verdict: Verdict, eraseText = false): Promise<boolean> {
+    const added = await super.addVerdict(verdict, eraseText)
     if (added) this.waiting--
     return added
   }
 
-  async addExposures(batches: readonly ExposureBatch[]): Promise<void> {
-    await patiently(() =>
-      this.db.transaction().execute(async (transaction) => {
-        for (const { experiment, arm, assignment, exposures, anonymousUnits, units } of batches) {
-          await transaction
-            .insertInto('exposures')
-            .values({ experiment, arm, assignment, exposures, anonymous_units: anonymousUnits })
-            .onConflict((conflict) =>
-              conflict.columns(['experiment', 'arm', 'assignment']).doUpdateSet((eb) => ({
-                exposures: eb('exposures.exposures', '+', exposures),
-                anonymous_units: eb('exposures.anonymous_units', '+', anonymousUnits),
-              })),
-            )
-            .execute()
-          for (const unit of units) {
-            await transaction
-              .insertInto('units')
-              .values({ experiment, arm, assignment, unit })
-              .onConflict((conflict) => conflict.doNothing())
-              .execute()
-          }
-        }
-      }),
-    )
+  protected writing<T>(run: () => Promise<T>): Promise<T> {
+    return patiently(run)
   }
 
-  async unitKey(): Promise<string> {
-    // Of processes that start together the first one's stays.
-    await patiently(() =>
-      this.db
-        .insertInto('settings')
-        .values({ name: UNIT_KEY, value: randomBytes(32).toString('base64url') })
-        .onConflict((conflict) => conflict.doNothing())
-        .execute(),
-    )
-    const { value } = await this.db
-      .selectFrom('settings')
-      .select('value')
-      .where('name', '=', UNIT_KEY)
-      .executeTakeFirstOrThrow()
-    return value
-  }
-
-  async exposures(experiment: string): Promise<ArmTally[]> {
-    return await this.db
-      .selectFrom('exposures')
-      .select((eb) => [
-        'experiment',
-        'arm',
-        'assignment',
-        'exposures',
-        sql<number>`anonymous_units + ${eb
-          .selectFrom('units')
-          .select((count) => count.fn.countAll().as('n'))
-          .whereRef('units.experiment', '=', 'exposures.experiment')
-          .whereRef('units.arm', '=', 'exposures.arm')
-          .whereRef('units.assignment', '=', 'exposures.assignment')}`.as('units'),
-      ])
-      .where('experiment', '=', experiment)
-      .execute()
-  }
-
-  async verdicts(experiment: string, check: string): Promise<VerdictRow[]> {
-    const rows = await this.db
-      .selectFrom('verdicts')
-      .innerJoin('samples', 'samples.id', 'verdicts.sample_id')
-      .select([
-        'samples.arm',
-        'samples.unit',
-        'samples.question_hash as question',
-        'verdicts.verdict',
-        'verdicts.check_version as checkVersion',
-        'samples.policy_hash as policyHash',
-      ])
-      .where('samples.experiment', '=', experiment)
-      .where('verdicts.check_id', '=', check)
-      .where('samples.extra', 'is', null)
-      .orderBy('samples.requested_at')
-      .orderBy('samples.id')
-      .execute()
-    return rows.map((row) => ({ ...row, verdict: row.verdict as VerdictKind }))
-  }
-
-  async samples(experiment: string, check: string): Promise<SampleTally[]> {
-    return await this.db
-      .selectFrom('samples')
-      .select((eb) => [
-        'arm',
-        'check_version as checkVersion',
-        'policy_hash as policyHash',
-        eb.fn.countAll<number>().as('samples'),
-      ])
-      .where('experiment', '=', experiment)
-      .where('check_id', '=', check)
-      .where('extra', 'is', null)
-      .groupBy(['arm', 'check_version', 'policy_hash'])
-      .execute()
-  }
-
-  async extras(experiment: string, check: string): Promise<ExtraTally[]> {
-    const rows = await this.db
-      .selectFrom('samples')
-      .leftJoin('verdicts', (join) =>
-        join
-          .onRef('verdicts.sample_id', '=', 'samples.id')
-          .onRef('verdicts.check_id', '=', 'samples.check_id'),
-      )
-      .select((eb) => [
-        'samples.arm',
-        // A verdict may be on a newer wording than the sample was taken under.
-        eb.fn.coalesce('verdicts.check_version', 'samples.check_version').as('checkVersion'),
-        'samples.policy_hash as policyHash',
-        'verdicts.verdict',
-        eb.fn.countAll<number>().as('samples'),
-      ])
-      .where('samples.experiment', '=', experiment)
-      .where('samples.check_id', '=', check)
-      .where('samples.extra', 'is not', null)
-      .groupBy(['samples.arm', 'checkVersion', 'policyHash', 'verdicts.verdict'])
-      .execute()
-    return rows.map((row) => ({ ...row, verdict: row.verdict as VerdictKind | null }))
-  }
-
-  async close(): Promise<void> {
-    await this.db.destroy()
-  }
-}
-
-function toSample(row: Tables['samples']): Sample {
-  return {
-    id: row.id,
-    experiment: row.experiment,
-    arm: row.arm,
-    policy: row.policy,
-    policyHash: row.policy_hash,
-    check: row.check_id,
-    checkVersion: row.check_version,
-    probability: row.probability,
-    model: row.model,
-    unit: row.unit,
-    requestedAt: row.requested_at,
-    messages: JSON.parse(row.messages) as ChatMessage[],
-    question: row.question,
-    answer: row.answer,
-    extra: row.extra === 'trigger' ? row.extra : null,
-  }
+  /** `done` says it all. */
+  protected async judged(): Promise<void> {}
 }
 
 /** What Kysely's SQLite dialect needs, on `node:sqlite`; statements are prepared once. */

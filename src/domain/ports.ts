@@ -109,44 +109,170 @@ export interface ArmTally {
   readonly units: number
 }
 
-/** One verdict as statistics need it. */
-export interface VerdictRow {
-  readonly arm: string
-  readonly unit: string
-  /** Hash of the judged question: decisions use one verdict per unit and question. */
-  readonly question: string
-  readonly verdict: VerdictKind
-  /** Which wording of the check and of the policy it is a verdict on. */
+/** Which wording of a check and of an arm's policy something is counted under. */
+export interface Wording {
   readonly checkVersion: string
   readonly policyHash: string | null
 }
 
-/** Samples stored, of one arm and wording. */
-export interface SampleTally {
+/** How many samples of an arm and wording there are, or how many of them have a verdict; by the hour of the requests. */
+export interface Tally extends Wording {
   readonly arm: string
-  readonly checkVersion: string
-  readonly policyHash: string | null
-  readonly samples: number
+  /** Start of the hour the requests came in, milliseconds since the epoch. */
+  readonly hour: number
+  readonly kind: 'sample' | VerdictKind
+  /** Kept although not drawn (`Sample.extra`): part of no rate, bound or comparison. */
+  readonly extra: boolean
+  readonly count: number
+  /** Σ 1/π and Σ 1/π² over them, π the probability each was sampled with. */
+  readonly weights: number
+  readonly squaredWeights: number
 }
 
-/** Samples beside the draw (`Sample.extra`), of one arm, wording and verdict; null: not judged yet. */
-export interface ExtraTally extends SampleTally {
-  readonly verdict: VerdictKind | null
+/** How often a rubric gave a score, to drawn samples of an arm and wording. */
+export interface ScoreTally extends Wording {
+  readonly arm: string
+  readonly rubric: string
+  /** A number rounded to a tenth, a label, or null: the judge gave neither. */
+  readonly score: number | string | null
+  readonly count: number
+}
+
+/** A place in the order of requests: by time, then by id. */
+export interface RequestOrder {
+  /** Milliseconds since the epoch. */
+  readonly requestedAt: number
+  readonly sampleId: string
+}
+
+/** What decisions may count: positive or negative, drawn, and the first of its unit and question. */
+export interface DecisiveVerdict extends RequestOrder {
+  readonly arm: string
+  readonly positive: boolean
+  /** What the unit was assigned by: between two of them the arms' weights changed. */
+  readonly assignment: string
+}
+
+/** The arms as they are now: verdicts on other wordings are left out. */
+export interface DecisiveQuery {
+  readonly experiment: string
+  readonly check: string
+  readonly checkVersion: string
+  readonly arms: readonly { readonly arm: string; readonly policyHash: string | null }[]
+}
+
+/** A text kept under a name; `revision` grows by one with each writing. */
+export interface Note {
+  readonly revision: number
+  readonly text: string
+}
+
+/** Something done to an arm, by ballast itself or by a person. Never changed; the latest one of an arm is in force. */
+export interface ArmEvent {
+  readonly id: string
+  readonly experiment: string
+  readonly arm: string
+  /** `off`: nothing is injected for its units. `promoted`: all units are treated as its own. `on`: neither any more. */
+  readonly action: 'off' | 'on' | 'promoted'
+  /** `rollback` and `promote`: ballast, by the rule of that name. `person`: somebody. */
+  readonly by: 'rollback' | 'promote' | 'person'
+  /** In a sentence. */
+  readonly reason: string
+  /** The state of the evidence, as JSON; null where a person acted. */
+  readonly evidence: string | null
+  readonly at: number
 }
 
 export interface Store {
   /** A random key, made once and kept with the data: what units are hashed with where the configuration has no key. */
   unitKey(): Promise<string>
   addExposures(batches: readonly ExposureBatch[]): Promise<void>
-  /** Stores the verdict and takes the sample off the queue. @returns false when the sample had one already. */
-  addVerdict(verdict: Verdict): Promise<boolean>
   exposures(experiment: string): Promise<ArmTally[]>
-  /** All verdicts of an experiment under one check, in the order of the requests; without those on extra samples. */
-  verdicts(experiment: string, check: string): Promise<VerdictRow[]>
-  /** Without extra ones. */
-  samples(experiment: string, check: string): Promise<SampleTally[]>
-  extras(experiment: string, check: string): Promise<ExtraTally[]>
+  /**
+   * Stores the verdict, counts it, and takes the sample off the queue.
+   * @param eraseText whether the sample's texts go now that they are judged.
+   * @returns false when the sample had one already; then nothing was counted.
+   */
+  addVerdict(verdict: Verdict, eraseText?: boolean): Promise<boolean>
+  tallies(experiment: string, check: string): Promise<Tally[]>
+  scoreTallies(experiment: string, check: string): Promise<ScoreTally[]>
+  /** Verdicts after one place in the order of requests and not after another, in that order. */
+  decisiveVerdicts(
+    query: DecisiveQuery,
+    after: RequestOrder | null,
+    until: RequestOrder | null,
+    limit: number,
+  ): Promise<DecisiveVerdict[]>
+  /** When the oldest drawn sample without a verdict came in; null when all have theirs. */
+  oldestUnjudged(experiment: string, check: string): Promise<number | null>
+  readNote(name: string): Promise<Note | null>
+  /** @param revision of the note this follows on, 0 for a new one. @returns false, and does nothing, if it is another by now. */
+  writeNote(name: string, text: string, revision: number): Promise<boolean>
+  addArmEvent(event: ArmEvent): Promise<void>
+  /** The latest event of each arm that has one. */
+  armEvents(): Promise<ArmEvent[]>
+  /** All of an experiment, oldest first. */
+  armHistory(experiment: string): Promise<ArmEvent[]>
+  /**
+   * Adds to a number that all processes share, such as tokens used today.
+   * @param until when it may be forgotten, milliseconds since the epoch.
+   * @returns the number after it.
+   */
+  count(name: string, amount: number, until: number): Promise<number>
   close(): Promise<void>
+}
+
+// --- Samples as people see them -------------------------------------------------------------------------------
+
+/** A person's verdict on a sample. */
+export interface Label {
+  readonly sampleId: string
+  readonly check: string
+  readonly checkVersion: string
+  /** Who gave it. */
+  readonly by: string
+  readonly verdict: 'positive' | 'negative' | 'excluded'
+  readonly at: number
+}
+
+/** A sample with what became of it. */
+export interface StoredSample {
+  readonly sample: Sample
+  /** Whether its texts were erased; they are empty then. */
+  readonly erased: boolean
+  readonly attempts: number
+  /** Null while it waits. */
+  readonly verdict: Verdict | null
+  readonly labels: readonly Label[]
+}
+
+/** Which samples; what is not given does not matter. */
+export interface SampleFilter {
+  readonly ids?: readonly string[]
+  readonly experiment?: string
+  readonly arm?: string
+  readonly check?: string
+  /** `waiting`: without one. */
+  readonly verdict?: VerdictKind | 'waiting'
+  /** By when the request came in: from `since` on, and before `before`. */
+  readonly since?: number
+  readonly before?: number
+  readonly erased?: boolean
+  readonly labelled?: boolean
+}
+
+/** For `ballast samples`, `label`, `calibrate`, the page, and what keeps texts no longer than they may be kept. */
+export interface Archive {
+  /** Newest first. @param after the last one of the page before. */
+  find(filter: SampleFilter, limit: number, after?: RequestOrder): Promise<StoredSample[]>
+  /**
+   * Erases the texts of samples that have a verdict; with `waiting`, those of others too, which then have the verdict
+   * `error`. Ids, hashes and verdicts stay, and what was counted stays counted.
+   * @returns how many samples were erased.
+   */
+  erase(filter: SampleFilter, waiting?: boolean): Promise<number>
+  /** A later label of the same person and check takes the place of an earlier one. */
+  addLabel(label: Label): Promise<void>
 }
 
 // --- The judge model ----------------------------------------------------------------------------------------

@@ -28,6 +28,8 @@ export interface Sample {
   readonly model: string
   /** Keyed hash of experiment, salt and unit: tells units apart, and only who has the key can confirm one. */
   readonly unit: string
+  /** What the unit was assigned by (`ArmSwitches.assignment`): it changes with arms, weights and switches. */
+  readonly assignment: string
   /** When the request came in, milliseconds since the epoch. */
   readonly requestedAt: number
   /** The client's messages as sent, without what was injected. */

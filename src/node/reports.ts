@@ -38,9 +38,18 @@ async function makeReports(plan: Plan, store: Store): Promise<Report[]> {
         experiment,
         check,
         exposures: await store.exposures(experiment.name),
-        samples: await store.samples(experiment.name, check.id),
-        verdicts: await store.verdicts(experiment.name, check.id),
-        extras: await store.extras(experiment.name, check.id),
+        tallies: await store.tallies(experiment.name, check.id),
+        verdicts: await store.decisiveVerdicts(
+          {
+            experiment: experiment.name,
+            check: check.id,
+            checkVersion: check.version,
+            arms: experiment.arms.map(({ name, policyHash }) => ({ arm: name, policyHash })),
+          },
+          null,
+          null,
+          Number.MAX_SAFE_INTEGER,
+        ),
       }),
     ),
   )

@@ -246,6 +246,7 @@ class Exchange extends Relay {
         extra: this.extra,
         model: this.decoded!.model ?? '',
         unit: unitHash,
+        assignment: experiment.switches.assignment,
         requestedAt: this.given.receivedAt,
       },
       surface: this.surface.name,

@@ -1,8 +1,8 @@
 /** Makes an experiment's report (SPEC section 10) of what the store holds. Pure; called through `node.ts`. */
 import type { Check } from '../domain/check.ts'
-import type { ArmTally, ExtraTally, SampleTally, VerdictRow } from '../domain/ports.ts'
+import type { ArmTally, DecisiveVerdict, Tally } from '../domain/ports.ts'
 import type { ArmReport, Comparison, Decision, Report } from '../domain/report.ts'
-import { noVerdicts } from '../domain/verdict.ts'
+import { noVerdicts, type VerdictCounts } from '../domain/verdict.ts'
 import type { CompiledArm, CompiledExperiment } from '../policy/compile.ts'
 import { ArmComparison } from './arm-comparisons.ts'
 import { betaBinomialInterval } from './beta-binomial.ts'
@@ -16,53 +16,43 @@ export interface ReportInput {
   readonly experiment: Pick<CompiledExperiment, 'name' | 'arms' | 'assignment' | 'switches' | 'randomized'>
   readonly check: Pick<Check, 'id' | 'version'>
   readonly exposures: readonly ArmTally[]
-  readonly samples: readonly SampleTally[]
+  readonly tallies: readonly Tally[]
   /** In the order of the requests. */
-  readonly verdicts: readonly VerdictRow[]
-  /** Samples beside the draw; they are reported, and are part of no rate, bound or comparison. */
-  readonly extras?: readonly ExtraTally[]
+  readonly verdicts: readonly DecisiveVerdict[]
 }
 
 /**
  * Only what belongs together is counted together: verdicts on the present wording of check and policies, and units under
  * the present arms, weights and switches. What was counted before a change stays in the store.
  */
-export function buildReport({
-  experiment,
-  check,
-  exposures,
-  samples,
-  verdicts,
-  extras,
-}: ReportInput): Report {
+export function buildReport({ experiment, check, exposures, tallies, verdicts }: ReportInput): Report {
   const hashes = new Map(experiment.arms.map(({ name, policyHash }) => [name, policyHash]))
-  const present = (it: Pick<VerdictRow, 'arm' | 'checkVersion' | 'policyHash'>) =>
-    it.checkVersion === check.version && it.policyHash === hashes.get(it.arm)
-  const counted = verdicts.filter(present)
+  const present = tallies.filter(
+    (it) => it.checkVersion === check.version && it.policyHash === hashes.get(it.arm),
+  )
   const arms = experiment.arms.map(({ name, policyId }): ArmReport => {
-    const counts = noVerdicts()
-    for (const row of counted) if (row.arm === name) counts[row.verdict]++
+    const own = present.filter(({ arm }) => arm === name)
+    const drawn = own.filter(({ extra }) => !extra)
+    const counts = verdictsOf(drawn)
     const judged = counts.positive + counts.negative
-    const tallies = exposures.filter(({ arm }) => arm === name)
-    const sampled = samples.filter((it) => it.arm === name && present(it))
+    const exposed = exposures.filter(({ arm }) => arm === name)
     return {
       arm: name,
       policy: policyId,
       units: sum(
-        tallies.filter(({ assignment }) => assignment === experiment.assignment).map(({ units }) => units),
+        exposed.filter(({ assignment }) => assignment === experiment.assignment).map(({ units }) => units),
       ),
-      exposures: sum(tallies.map((it) => it.exposures)),
-      samples: sum(sampled.map((it) => it.samples)),
+      exposures: sum(exposed.map((it) => it.exposures)),
+      samples: samplesOf(drawn),
       verdicts: counts,
       rate: {
         estimate: judged === 0 ? null : counts.positive / judged,
         ...betaBinomialInterval(counts.positive, judged, ALPHA),
       },
-      ...extraOf((extras ?? []).filter((it) => it.arm === name && present(it))),
+      ...extraOf(own.filter(({ extra }) => extra)),
     }
   })
   const baseline = baselineOf(experiment.arms)
-  const decisive = onePerUnitAndQuestion(counted)
   // Where chance did not choose, a difference between the arms, or their sizes, says nothing.
   const compared = experiment.randomized ? experiment.arms : []
   const ratio = experiment.randomized ? ratioOf(experiment, arms) : 0
@@ -72,16 +62,24 @@ export function buildReport({
     arms,
     comparisons: compared
       .filter((arm) => arm !== baseline)
-      .map((arm) => compare(arm.name, baseline.name, decisive)),
+      .map((arm) => compare(arm.name, baseline.name, verdicts)),
     sample_ratio: { p: sampleRatioP(ratio), log_e: ratio },
   }
 }
 
-function extraOf(tallies: readonly ExtraTally[]): Pick<ArmReport, 'extra'> {
+function verdictsOf(tallies: readonly Tally[]): VerdictCounts {
+  const counts = noVerdicts()
+  for (const { kind, count } of tallies) if (kind !== 'sample') counts[kind] += count
+  return counts
+}
+
+function samplesOf(tallies: readonly Tally[]): number {
+  return sum(tallies.filter(({ kind }) => kind === 'sample').map(({ count }) => count))
+}
+
+function extraOf(tallies: readonly Tally[]): Pick<ArmReport, 'extra'> {
   if (tallies.length === 0) return {}
-  const verdicts = noVerdicts()
-  for (const { verdict, samples } of tallies) if (verdict !== null) verdicts[verdict] += samples
-  return { extra: { samples: sum(tallies.map((it) => it.samples)), verdicts } }
+  return { extra: { samples: samplesOf(tallies), verdicts: verdictsOf(tallies) } }
 }
 
 /** Over the arms that are on: one that is off gets no units while it is. */
@@ -105,27 +103,14 @@ function baselineOf<A extends Pick<CompiledArm, 'policyId'>>(arms: readonly A[])
   return arms.find(({ policyId }) => policyId === null) ?? arms[0]!
 }
 
-/** Verdicts of one unit are alike; counting them all would overstate the evidence. */
-function onePerUnitAndQuestion(verdicts: readonly VerdictRow[]): VerdictRow[] {
-  const seen = new Set<string>()
-  return verdicts.filter(({ unit, question, verdict }) => {
-    if (verdict !== 'positive' && verdict !== 'negative') return false
-    const key = `${unit} ${question}`
-    if (seen.has(key)) return false
-    seen.add(key)
-    return true
-  })
-}
-
-function compare(arm: string, against: string, verdicts: readonly VerdictRow[]): Comparison {
+function compare(arm: string, against: string, verdicts: readonly DecisiveVerdict[]): Comparison {
   const comparison = new ArmComparison()
   const judged = { [arm]: [0, 0] as [number, number], [against]: [0, 0] as [number, number] }
   for (const row of verdicts) {
     const counts = judged[row.arm]
     if (counts === undefined) continue
-    const positive = row.verdict === 'positive'
-    comparison.add(row.arm === arm ? 'treatment' : 'control', positive)
-    counts[0] += positive ? 1 : 0
+    comparison.add(row.arm === arm ? 'treatment' : 'control', row.positive)
+    counts[0] += row.positive ? 1 : 0
     counts[1]++
   }
   const rate = ([positives, total]: [number, number]) => (total === 0 ? null : positives / total)

@@ -7,6 +7,7 @@ import { DatabaseSync } from 'node:sqlite'
 import { describe, expect, test } from 'vitest'
 import { openSqliteStore } from '../../src/adapters/store-sqlite.ts'
 import { metricValue, type RunningBallast, startTestBallast, startTestUpstream } from '../support/ballast.ts'
+import { BEFORE_EXTRAS } from '../support/old-store.ts'
 import { completion, json } from '../support/upstream.ts'
 
 const CONTEXT = 'My name is Alex.'
@@ -224,9 +225,7 @@ describe('what is stored of a unit', () => {
     await (await openSqliteStore({ path, queueLimit: 1 })).close()
     // Back to the first version, with rows as it wrote them.
     const old = new DatabaseSync(path)
-    old.exec(
-      "DROP TABLE settings; ALTER TABLE samples DROP COLUMN extra; DELETE FROM kysely_migration WHERE name >= '0002'",
-    )
+    old.exec(`${BEFORE_EXTRAS} DROP TABLE settings; DELETE FROM kysely_migration WHERE name >= '0002'`)
     old.prepare("INSERT INTO units VALUES ('birds', 'a', 'x', ?)").run(plainHash)
     const sample = old.prepare(
       "INSERT INTO samples VALUES (?, 'birds', 'a', NULL, NULL, 'c', 'v', 1, 'm', ?, 'q', 0, '[]', 'q', 'a', 1, 0, 1)",

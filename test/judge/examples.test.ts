@@ -51,6 +51,7 @@ function sampleOf(check: Check, { question, answer }: Example, index: number): S
     probability: 1,
     model: 'm',
     unit: `${index}`,
+    assignment: 'a',
     requestedAt: index,
     messages: [{ role: 'user', content: question }],
     question,
@@ -89,8 +90,10 @@ async function judgeExamples(check: Check): Promise<VerdictKind[]> {
   for (const [index, example] of check.examples.entries()) await store.offer(sampleOf(check, example, index))
   worker.start()
   await eventually(async () => (await store.status()).depth === 0)
-  const rows = await store.verdicts('examples', check.id)
-  return check.examples.map((_, index) => rows.find(({ arm }) => arm === `${index}`)!.verdict)
+  const rows = await store.find({ experiment: 'examples', check: check.id }, 1_000)
+  return check.examples.map(
+    (_, index) => rows.find(({ sample }) => sample.arm === `${index}`)!.verdict!.verdict,
+  )
 }
 
 describe.each([...checks])('the examples of %s', (_id, check) => {

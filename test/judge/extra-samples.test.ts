@@ -6,6 +6,7 @@ import { DatabaseSync } from 'node:sqlite'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { openSqliteStore } from '../../src/adapters/store-sqlite.ts'
 import type { Sample } from '../../src/domain/sample.ts'
+import { BEFORE_EXTRAS } from '../support/old-store.ts'
 
 const SAMPLE: Sample = {
   id: 's',
@@ -18,6 +19,7 @@ const SAMPLE: Sample = {
   probability: 0.5,
   model: 'm',
   unit: 'u',
+  assignment: 'w',
   requestedAt: 1,
   messages: [{ role: 'user', content: 'q' }],
   question: 'q',
@@ -48,13 +50,18 @@ describe('extra samples', () => {
     await store.addVerdict(verdict('drawn', 'negative'))
     await store.addVerdict(verdict('x', 'positive'))
     await store.addVerdict(verdict('y', 'positive'))
-    expect((await store.verdicts('e', 'c')).map((row) => row.verdict)).toEqual(['negative'])
-    expect((await store.samples('e', 'c')).map((row) => row.samples)).toEqual([1])
-    const extras = await store.extras('e', 'c')
-    const of = { arm: 'a', policyHash: null }
-    expect(extras).toHaveLength(2)
-    expect(extras).toContainEqual({ ...of, checkVersion: 'v2', verdict: 'positive', samples: 2 })
-    expect(extras).toContainEqual({ ...of, checkVersion: 'v1', verdict: null, samples: 1 })
+    const counts = (await store.tallies('e', 'c')).map(({ extra, kind, checkVersion, count }) =>
+      [extra ? 'extra' : 'drawn', kind, checkVersion, count].join(' '),
+    )
+    expect(counts.sort()).toEqual([
+      'drawn negative v2 1',
+      'drawn sample v1 1',
+      'extra positive v2 2',
+      'extra sample v1 3',
+    ])
+    const query = { experiment: 'e', check: 'c', checkVersion: 'v2', arms: [{ arm: 'a', policyHash: null }] }
+    const decisive = await store.decisiveVerdicts(query, null, null, 10)
+    expect(decisive.map(({ sampleId, positive }) => [sampleId, positive])).toEqual([['drawn', false]])
   })
 
   test('do not exist in a store from before them, whose samples were all drawn', async () => {
@@ -64,15 +71,22 @@ describe('extra samples', () => {
     await first.close()
     // As the release before left it.
     const database = new DatabaseSync(path)
-    database.exec(
-      "alter table samples drop column extra; delete from kysely_migration where name = '0003-extra-samples'",
-    )
+    database.exec(BEFORE_EXTRAS)
     database.close()
     const store = await open(path)
-    expect(await store.samples('e', 'c')).toEqual([
-      { arm: 'a', checkVersion: 'v1', policyHash: null, samples: 1 },
+    expect(await store.tallies('e', 'c')).toEqual([
+      {
+        arm: 'a',
+        checkVersion: 'v1',
+        policyHash: null,
+        hour: 0,
+        kind: 'sample',
+        extra: false,
+        count: 1,
+        weights: 2,
+        squaredWeights: 4,
+      },
     ])
-    expect(await store.extras('e', 'c')).toEqual([])
     expect((await store.take(1, 1_000))[0]?.sample.extra).toBeNull()
   })
 })

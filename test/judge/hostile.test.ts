@@ -81,6 +81,7 @@ function sampleOf({ question, answer }: Exchange, index: number): Sample {
     probability: 1,
     model: 'm',
     unit: String(index),
+    assignment: 'a',
     requestedAt: index,
     messages: [
       { role: 'user', content: 'Hello.' },
@@ -133,7 +134,8 @@ async function judgeAll(nonce?: () => string): Promise<{ wrong: string[]; longes
   await eventually(judged)
   for (const [index, exchange] of EXCHANGES.entries()) await store.offer(sampleOf(exchange, index + 1))
   await eventually(judged, 60_000)
-  const verdicts = new Map((await store.verdicts('e', CHECK.id)).map(({ unit, verdict }) => [unit, verdict]))
+  const judgedSamples = await store.find({ experiment: 'e', check: CHECK.id }, 1_000)
+  const verdicts = new Map(judgedSamples.map(({ sample, verdict }) => [sample.unit, verdict?.verdict]))
   const wrong = [HARMLESS, ...EXCHANGES].flatMap(({ name, truth }, index) => {
     const verdict = verdicts.get(String(index))
     return verdict === VERDICT[truth] ? [] : [`${name}: ${verdict}`]

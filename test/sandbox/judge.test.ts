@@ -34,6 +34,7 @@ function sample(question: string, answer: string): Sample {
     probability: 1,
     model: 'sandbox-birds-gpt-4.1',
     unit: 'unit',
+    assignment: 'a',
     requestedAt: 0,
     messages: [{ role: 'user', content: question }],
     question,

@@ -1,0 +1,631 @@
+/**
+ * The `Store` and `Archive` ports in SQL that every engine understands, on Kysely. Completed by `store-sqlite.ts` and
+ * `store-postgres.ts`, which also have the queue.
+ */
+import { hash, randomBytes } from 'node:crypto'
+import { type ExpressionBuilder, type Kysely, sql, type Transaction } from 'kysely'
+import type {
+  Archive,
+  ArmEvent,
+  ArmTally,
+  DecisiveQuery,
+  DecisiveVerdict,
+  ExposureBatch,
+  Label,
+  Note,
+  RequestOrder,
+  SampleFilter,
+  ScoreTally,
+  Store,
+  StoredSample,
+  Tally,
+} from '../domain/ports.ts'
+import type { ChatMessage, Sample } from '../domain/sample.ts'
+import type { Score, Scores, Verdict, VerdictKind } from '../domain/verdict.ts'
+import type { Tables } from './store-tables.ts'
+
+type Row<T extends keyof Tables> = Tables[T]
+
+const UNIT_KEY = 'unit_key'
+const HOUR_MS = 3_600_000
+const DECISIVE = ['positive', 'negative'] as const
+/** Engines bound how many values a statement may have. */
+const IDS_AT_A_TIME = 500
+
+export abstract class SqlStore implements Store, Archive {
+  protected readonly db: Kysely<Tables>
+
+  constructor(db: Kysely<Tables>) {
+    this.db = db
+  }
+
+  /** Runs a write, again where the engine asks for patience. */
+  protected abstract writing<T>(run: () => Promise<T>): Promise<T>
+  /** Called when a verdict was stored, within its transaction. */
+  protected abstract judged(transaction: Transaction<Tables>, sampleId: string): Promise<void>
+
+  protected async transact<T>(run: (transaction: Transaction<Tables>) => Promise<T>): Promise<T> {
+    return await this.writing(() => this.db.transaction().execute(run))
+  }
+
+  /** Stores a sample and counts it. @returns false when it was there already. */
+  protected async insertSample(transaction: Transaction<Tables>, sample: Sample): Promise<boolean> {
+    const result = await transaction
+      .insertInto('samples')
+      .values(sampleRow(sample))
+      .onConflict((conflict) => conflict.column('id').doNothing())
+      .executeTakeFirst()
+    if ((result.numInsertedOrUpdatedRows ?? 0n) === 0n) return false
+    await tally(transaction, sample, sample.checkVersion, 'sample')
+    return true
+  }
+
+  async addVerdict(verdict: Verdict, eraseText = false): Promise<boolean> {
+    return await this.transact(async (transaction) => {
+      const { sampleId, check, checkVersion, scores } = verdict
+      const result = await transaction
+        .insertInto('verdicts')
+        .values({
+          sample_id: sampleId,
+          check_id: check,
+          check_version: checkVersion,
+          verdict: verdict.verdict,
+          scores: JSON.stringify(scores),
+          judged_at: verdict.judgedAt,
+        })
+        .onConflict((conflict) => conflict.columns(['sample_id', 'check_id']).doNothing())
+        .executeTakeFirst()
+      await transaction
+        .updateTable('samples')
+        .set({ done: 1, ...(eraseText ? NO_TEXT : {}) })
+        .where('id', '=', sampleId)
+        .execute()
+      await this.judged(transaction, sampleId)
+      if ((result.numInsertedOrUpdatedRows ?? 0n) === 0n) return false
+      const row = await transaction
+        .selectFrom('samples')
+        .selectAll()
+        .where('id', '=', sampleId)
+        .executeTakeFirstOrThrow()
+      const sample = toSample(row)
+      await tally(transaction, sample, checkVersion, verdict.verdict)
+      if (sample.extra === null) await tallyScores(transaction, sample, checkVersion, scores)
+      return true
+    })
+  }
+
+  async tallies(experiment: string, check: string): Promise<Tally[]> {
+    const rows = await this.db
+      .selectFrom('tallies')
+      .selectAll()
+      .where('experiment', '=', experiment)
+      .where('check_id', '=', check)
+      .orderBy('hour')
+      .execute()
+    return rows.map((row) => ({
+      arm: row.arm,
+      checkVersion: row.check_version,
+      policyHash: row.policy_hash === '' ? null : row.policy_hash,
+      hour: Number(row.hour),
+      kind: row.kind as Tally['kind'],
+      extra: row.extra === 1,
+      count: Number(row.n),
+      weights: row.w,
+      squaredWeights: row.w2,
+    }))
+  }
+
+  async scoreTallies(experiment: string, check: string): Promise<ScoreTally[]> {
+    const rows = await this.db
+      .selectFrom('score_tallies')
+      .selectAll()
+      .where('experiment', '=', experiment)
+      .where('check_id', '=', check)
+      .execute()
+    return rows.map((row) => ({
+      arm: row.arm,
+      checkVersion: row.check_version,
+      policyHash: row.policy_hash === '' ? null : row.policy_hash,
+      rubric: row.rubric,
+      score: scoreOf(row.score),
+      count: Number(row.n),
+    }))
+  }
+
+  async decisiveVerdicts(
+    query: DecisiveQuery,
+    after: RequestOrder | null,
+    until: RequestOrder | null,
+    limit: number,
+  ): Promise<DecisiveVerdict[]> {
+    const { experiment, check, checkVersion, arms } = query
+    if (arms.length === 0) return []
+    const wordings = sql.join(arms.map(({ arm, policyHash }) => sql`(${arm}, ${policyHash ?? ''})`))
+    const rows = await this.db
+      .selectFrom('samples as s')
+      .innerJoin('verdicts as v', (join) =>
+        join.onRef('v.sample_id', '=', 's.id').onRef('v.check_id', '=', 's.check_id'),
+      )
+      .select(['s.id', 's.requested_at', 's.arm', 's.assignment', 'v.verdict'])
+      .where('s.experiment', '=', experiment)
+      .where('s.check_id', '=', check)
+      .where('s.extra', 'is', null)
+      .where('v.check_version', '=', checkVersion)
+      .where('v.verdict', 'in', DECISIVE)
+      .where(sql<boolean>`(s.arm, coalesce(s.policy_hash, '')) in (values ${wordings})`)
+      .where(({ not, exists, selectFrom }) =>
+        not(
+          exists(
+            selectFrom('samples as e')
+              .innerJoin('verdicts as ev', (join) =>
+                join.onRef('ev.sample_id', '=', 'e.id').onRef('ev.check_id', '=', 'e.check_id'),
+              )
+              .select('e.id')
+              .whereRef('e.experiment', '=', 's.experiment')
+              .whereRef('e.unit', '=', 's.unit')
+              .whereRef('e.question_hash', '=', 's.question_hash')
+              .whereRef('e.check_id', '=', 's.check_id')
+              .where('e.extra', 'is', null)
+              .where('ev.check_version', '=', checkVersion)
+              .where('ev.verdict', 'in', DECISIVE)
+              .where(sql<boolean>`(e.arm, coalesce(e.policy_hash, '')) in (values ${wordings})`)
+              .where(sql<boolean>`(e.requested_at, e.id) < (s.requested_at, s.id)`),
+          ),
+        ),
+      )
+      .$if(after !== null, (it) =>
+        it.where(sql<boolean>`(s.requested_at, s.id) > (${after?.requestedAt}, ${after?.sampleId})`),
+      )
+      .$if(until !== null, (it) =>
+        it.where(sql<boolean>`(s.requested_at, s.id) <= (${until?.requestedAt}, ${until?.sampleId})`),
+      )
+      .orderBy('s.requested_at')
+      .orderBy('s.id')
+      .limit(limit)
+      .execute()
+    return rows.map((row) => ({
+      sampleId: row.id,
+      requestedAt: Number(row.requested_at),
+      arm: row.arm,
+      positive: row.verdict === 'positive',
+      assignment: row.assignment,
+    }))
+  }
+
+  async oldestUnjudged(experiment: string, check: string): Promise<number | null> {
+    const row = await this.db
+      .selectFrom('samples')
+      .select((eb) => eb.fn.min('requested_at').as('oldest'))
+      .where('done', '=', 0)
+      .where('experiment', '=', experiment)
+      .where('check_id', '=', check)
+      .where('extra', 'is', null)
+      .executeTakeFirst()
+    return row?.oldest == null ? null : Number(row.oldest)
+  }
+
+  async readNote(name: string): Promise<Note | null> {
+    const row = await this.db
+      .selectFrom('notes')
+      .select(['revision', 'text'])
+      .where('name', '=', name)
+      .executeTakeFirst()
+    return row === undefined ? null : { revision: Number(row.revision), text: row.text }
+  }
+
+  async writeNote(name: string, text: string, revision: number): Promise<boolean> {
+    return await this.writing(async () => {
+      if (revision === 0) {
+        const added = await this.db
+          .insertInto('notes')
+          .values({ name, revision: 1, text })
+          .onConflict((conflict) => conflict.column('name').doNothing())
+          .executeTakeFirst()
+        return (added.numInsertedOrUpdatedRows ?? 0n) > 0n
+      }
+      const changed = await this.db
+        .updateTable('notes')
+        .set({ revision: revision + 1, text })
+        .where('name', '=', name)
+        .where('revision', '=', revision)
+        .executeTakeFirst()
+      return changed.numUpdatedRows > 0n
+    })
+  }
+
+  async addArmEvent(event: ArmEvent): Promise<void> {
+    await this.transact(async (transaction) => {
+      const { last } = await transaction
+        .selectFrom('arm_events')
+        .select((eb) => eb.fn.coalesce(eb.fn.max('seq'), sql<number>`0`).as('last'))
+        .executeTakeFirstOrThrow()
+      await transaction
+        .insertInto('arm_events')
+        .values({ ...event, seq: Number(last) + 1 })
+        .onConflict((conflict) => conflict.column('id').doNothing())
+        .execute()
+    })
+  }
+
+  async armEvents(): Promise<ArmEvent[]> {
+    const rows = await this.db
+      .selectFrom('arm_events')
+      .selectAll()
+      .where('seq', 'in', (eb) =>
+        eb
+          .selectFrom('arm_events')
+          .select((last) => last.fn.max('seq').as('seq'))
+          .groupBy(['experiment', 'arm']),
+      )
+      .orderBy('seq')
+      .execute()
+    return rows.map(toArmEvent)
+  }
+
+  async armHistory(experiment: string): Promise<ArmEvent[]> {
+    const rows = await this.db
+      .selectFrom('arm_events')
+      .selectAll()
+      .where('experiment', '=', experiment)
+      .orderBy('seq')
+      .execute()
+    return rows.map(toArmEvent)
+  }
+
+  async count(name: string, amount: number, until: number): Promise<number> {
+    return await this.writing(async () => {
+      const row = await this.db
+        .insertInto('counters')
+        .values({ name, n: amount, until })
+        .onConflict((conflict) =>
+          conflict.column('name').doUpdateSet((eb) => ({ n: eb('counters.n', '+', amount), until })),
+        )
+        .returning('n')
+        .executeTakeFirstOrThrow()
+      return Number(row.n)
+    })
+  }
+
+  async addExposures(batches: readonly ExposureBatch[]): Promise<void> {
+    await this.transact(async (transaction) => {
+      for (const { experiment, arm, assignment, exposures, anonymousUnits, units } of batches) {
+        await transaction
+          .insertInto('exposures')
+          .values({ experiment, arm, assignment, exposures, anonymous_units: anonymousUnits })
+          .onConflict((conflict) =>
+            conflict.columns(['experiment', 'arm', 'assignment']).doUpdateSet((eb) => ({
+              exposures: eb('exposures.exposures', '+', exposures),
+              anonymous_units: eb('exposures.anonymous_units', '+', anonymousUnits),
+            })),
+          )
+          .execute()
+        for (const unit of units) {
+          await transaction
+            .insertInto('units')
+            .values({ experiment, arm, assignment, unit })
+            .onConflict((conflict) => conflict.doNothing())
+            .execute()
+        }
+      }
+    })
+  }
+
+  async unitKey(): Promise<string> {
+    // Of processes that start together the first one's stays.
+    await this.writing(() =>
+      this.db
+        .insertInto('settings')
+        .values({ name: UNIT_KEY, value: randomBytes(32).toString('base64url') })
+        .onConflict((conflict) => conflict.column('name').doNothing())
+        .execute(),
+    )
+    const { value } = await this.db
+      .selectFrom('settings')
+      .select('value')
+      .where('name', '=', UNIT_KEY)
+      .executeTakeFirstOrThrow()
+    return value
+  }
+
+  async exposures(experiment: string): Promise<ArmTally[]> {
+    const rows = await this.db
+      .selectFrom('exposures')
+      .select((eb) => [
+        'experiment',
+        'arm',
+        'assignment',
+        'exposures',
+        sql<number>`anonymous_units + ${eb
+          .selectFrom('units')
+          .select((count) => count.fn.countAll().as('n'))
+          .whereRef('units.experiment', '=', 'exposures.experiment')
+          .whereRef('units.arm', '=', 'exposures.arm')
+          .whereRef('units.assignment', '=', 'exposures.assignment')}`.as('units'),
+      ])
+      .where('experiment', '=', experiment)
+      .execute()
+    return rows.map((row) => ({ ...row, exposures: Number(row.exposures), units: Number(row.units) }))
+  }
+
+  async find(filter: SampleFilter, limit: number, after?: RequestOrder): Promise<StoredSample[]> {
+    const rows = await this.db
+      .selectFrom('samples')
+      .leftJoin('verdicts', (join) =>
+        join
+          .onRef('verdicts.sample_id', '=', 'samples.id')
+          .onRef('verdicts.check_id', '=', 'samples.check_id'),
+      )
+      .selectAll('samples')
+      .select(['verdicts.verdict', 'verdicts.scores', 'verdicts.judged_at'])
+      .select('verdicts.check_version as verdict_version')
+      .where((eb) => matching(eb, filter))
+      .$if(after !== undefined, (it) =>
+        it.where(
+          sql<boolean>`(samples.requested_at, samples.id) < (${after?.requestedAt}, ${after?.sampleId})`,
+        ),
+      )
+      .orderBy('samples.requested_at', 'desc')
+      .orderBy('samples.id', 'desc')
+      .limit(limit)
+      .execute()
+    const labels = await this.labelsOf(rows.map(({ id }) => id))
+    return rows.map((row) => ({
+      sample: toSample(row),
+      erased: row.erased === 1,
+      attempts: row.attempts,
+      verdict:
+        row.verdict === null
+          ? null
+          : {
+              sampleId: row.id,
+              check: row.check_id,
+              checkVersion: row.verdict_version!,
+              verdict: row.verdict as VerdictKind,
+              scores: JSON.parse(row.scores!) as Scores,
+              judgedAt: Number(row.judged_at),
+            },
+      labels: labels.get(row.id) ?? [],
+    }))
+  }
+
+  async erase(filter: SampleFilter, waiting = false): Promise<number> {
+    if (waiting) {
+      for (;;) {
+        const unjudged = await this.find({ ...filter, verdict: 'waiting' }, IDS_AT_A_TIME)
+        for (const { sample } of unjudged) await this.addVerdict(erasedVerdict(sample), true)
+        if (unjudged.length < IDS_AT_A_TIME) break
+      }
+    }
+    const result = await this.writing(() =>
+      this.db
+        .updateTable('samples')
+        .set(NO_TEXT)
+        .where('done', '=', 1)
+        .where('erased', '=', 0)
+        .where('id', 'in', (eb) =>
+          eb
+            .selectFrom('samples')
+            .leftJoin('verdicts', 'verdicts.sample_id', 'samples.id')
+            .select('samples.id')
+            .where((where) => matching(where, filter)),
+        )
+        .executeTakeFirst(),
+    )
+    return Number(result.numUpdatedRows)
+  }
+
+  async addLabel(label: Label): Promise<void> {
+    const { checkVersion, verdict, at } = label
+    const changing = { check_version: checkVersion, verdict, labelled_at: at }
+    await this.writing(() =>
+      this.db
+        .insertInto('labels')
+        .values({ sample_id: label.sampleId, check_id: label.check, labelled_by: label.by, ...changing })
+        .onConflict((conflict) =>
+          conflict.columns(['sample_id', 'check_id', 'labelled_by']).doUpdateSet(changing),
+        )
+        .execute(),
+    )
+  }
+
+  async close(): Promise<void> {
+    await this.db.destroy()
+  }
+
+  private async labelsOf(ids: readonly string[]): Promise<Map<string, Label[]>> {
+    const labels = new Map<string, Label[]>()
+    for (let start = 0; start < ids.length; start += IDS_AT_A_TIME) {
+      const rows = await this.db
+        .selectFrom('labels')
+        .selectAll()
+        .where('sample_id', 'in', ids.slice(start, start + IDS_AT_A_TIME))
+        .orderBy('labelled_at')
+        .execute()
+      for (const row of rows) {
+        const label = toLabel(row)
+        labels.set(row.sample_id, [...(labels.get(row.sample_id) ?? []), label])
+      }
+    }
+    return labels
+  }
+}
+
+/** What is left of a sample's texts when they are erased. */
+const NO_TEXT = { messages: '[]', question: '', answer: '', erased: 1 }
+
+function erasedVerdict({ id, check, checkVersion }: Sample): Verdict {
+  const score: Score = { kind: 'error', message: 'its texts were erased before it was judged' }
+  return {
+    sampleId: id,
+    check,
+    checkVersion,
+    verdict: 'error',
+    scores: { erased: score },
+    judgedAt: Date.now(),
+  }
+}
+
+type Filtered = ExpressionBuilder<Tables & { verdicts: Row<'verdicts'> }, 'samples' | 'verdicts'>
+
+function matching(is: Filtered, filter: SampleFilter) {
+  const { and, exists, not, selectFrom } = is
+  const { ids, experiment, arm, check, verdict, since, before, erased, labelled } = filter
+  const label = () =>
+    exists(selectFrom('labels').select('labels.sample_id').whereRef('labels.sample_id', '=', 'samples.id'))
+  return and([
+    ...(ids === undefined ? [] : [is('samples.id', 'in', [...ids])]),
+    ...(experiment === undefined ? [] : [is('samples.experiment', '=', experiment)]),
+    ...(arm === undefined ? [] : [is('samples.arm', '=', arm)]),
+    ...(check === undefined ? [] : [is('samples.check_id', '=', check)]),
+    ...(verdict === undefined
+      ? []
+      : [verdict === 'waiting' ? is('samples.done', '=', 0) : is('verdicts.verdict', '=', verdict)]),
+    ...(since === undefined ? [] : [is('samples.requested_at', '>=', since)]),
+    ...(before === undefined ? [] : [is('samples.requested_at', '<', before)]),
+    ...(erased === undefined ? [] : [is('samples.erased', '=', erased ? 1 : 0)]),
+    ...(labelled === undefined ? [] : [labelled ? label() : not(label())]),
+  ])
+}
+
+/** Adds a sample, or its verdict, to what is counted of it. */
+async function tally(
+  transaction: Transaction<Tables>,
+  sample: Sample,
+  checkVersion: string,
+  kind: Tally['kind'],
+): Promise<void> {
+  const weight = 1 / sample.probability
+  const [w, w2] = [weight, weight ** 2]
+  await transaction
+    .insertInto('tallies')
+    .values({
+      experiment: sample.experiment,
+      check_id: sample.check,
+      check_version: checkVersion,
+      arm: sample.arm,
+      policy_hash: sample.policyHash ?? '',
+      hour: Math.floor(sample.requestedAt / HOUR_MS) * HOUR_MS,
+      kind,
+      extra: (sample.extra ?? null) === null ? 0 : 1,
+      n: 1,
+      w,
+      w2,
+    })
+    .onConflict((conflict) =>
+      conflict
+        .columns(['experiment', 'check_id', 'check_version', 'arm', 'policy_hash', 'hour', 'kind', 'extra'])
+        .doUpdateSet((eb) => ({
+          n: eb('tallies.n', '+', 1),
+          w: eb('tallies.w', '+', w),
+          w2: eb('tallies.w2', '+', w2),
+        })),
+    )
+    .execute()
+}
+
+/** Adds the scores of a drawn sample to what is counted of them. */
+async function tallyScores(
+  transaction: Transaction<Tables>,
+  sample: Sample,
+  checkVersion: string,
+  scores: Scores,
+): Promise<void> {
+  // Always in the same order: two transactions then cannot wait for each other.
+  for (const rubric of Object.keys(scores).sort()) {
+    await transaction
+      .insertInto('score_tallies')
+      .values({
+        experiment: sample.experiment,
+        check_id: sample.check,
+        check_version: checkVersion,
+        arm: sample.arm,
+        policy_hash: sample.policyHash ?? '',
+        rubric,
+        score: scoreText(scores[rubric]!),
+        n: 1,
+      })
+      .onConflict((conflict) =>
+        conflict
+          .columns(['experiment', 'check_id', 'check_version', 'arm', 'policy_hash', 'rubric', 'score'])
+          .doUpdateSet((eb) => ({ n: eb('score_tallies.n', '+', 1) })),
+      )
+      .execute()
+  }
+}
+
+function scoreText(score: Score): string {
+  if (score.kind === 'number') return `n:${Math.round(score.value * 10) / 10}`
+  return score.kind === 'label' ? `l:${score.value}` : ''
+}
+
+function scoreOf(text: string): ScoreTally['score'] {
+  if (text === '') return null
+  return text.startsWith('n:') ? Number(text.slice(2)) : text.slice(2)
+}
+
+function sampleRow(sample: Sample): Row<'samples'> {
+  return {
+    id: sample.id,
+    experiment: sample.experiment,
+    arm: sample.arm,
+    policy: sample.policy,
+    policy_hash: sample.policyHash,
+    check_id: sample.check,
+    check_version: sample.checkVersion,
+    probability: sample.probability,
+    model: sample.model,
+    unit: sample.unit,
+    question_hash: hash('sha256', sample.question, 'hex').slice(0, 32),
+    assignment: sample.assignment,
+    requested_at: sample.requestedAt,
+    messages: JSON.stringify(sample.messages),
+    question: sample.question,
+    answer: sample.answer,
+    erased: 0,
+    done: 0,
+    visible_at: 0,
+    attempts: 0,
+    extra: sample.extra ?? null,
+  }
+}
+
+export function toSample(row: Row<'samples'>): Sample {
+  return {
+    id: row.id,
+    experiment: row.experiment,
+    arm: row.arm,
+    policy: row.policy,
+    policyHash: row.policy_hash,
+    check: row.check_id,
+    checkVersion: row.check_version,
+    probability: row.probability,
+    model: row.model,
+    unit: row.unit,
+    assignment: row.assignment,
+    requestedAt: Number(row.requested_at),
+    messages: JSON.parse(row.messages) as ChatMessage[],
+    question: row.question,
+    answer: row.answer,
+    extra: row.extra === 'trigger' ? row.extra : null,
+  }
+}
+
+function toArmEvent({ seq: _seq, ...row }: Row<'arm_events'>): ArmEvent {
+  return {
+    ...row,
+    action: row.action as ArmEvent['action'],
+    by: row.by as ArmEvent['by'],
+    at: Number(row.at),
+  }
+}
+
+function toLabel(row: Row<'labels'>): Label {
+  return {
+    sampleId: row.sample_id,
+    check: row.check_id,
+    checkVersion: row.check_version,
+    by: row.labelled_by,
+    verdict: row.verdict as Label['verdict'],
+    at: Number(row.labelled_at),
+  }
+}

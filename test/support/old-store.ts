@@ -1,0 +1,20 @@
+/** SQL that makes a SQLite store what an earlier release left. */
+
+/** Before tallies, labels, notes and arm events. */
+export const BEFORE_TALLIES = `
+  drop index samples_of_unit;
+  drop index samples_unjudged;
+  drop table tallies;
+  drop table score_tallies;
+  drop table labels;
+  drop table notes;
+  drop table arm_events;
+  drop table counters;
+  alter table samples drop column assignment;
+  alter table samples drop column erased;
+  delete from kysely_migration where name >= '0004';`
+
+/** Before extra samples, too. */
+export const BEFORE_EXTRAS = `${BEFORE_TALLIES}
+  alter table samples drop column extra;
+  delete from kysely_migration where name >= '0003';`
