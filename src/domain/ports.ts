@@ -220,6 +220,8 @@ export interface Metrics {
   judgeRequest(model: string, outcome: 'ok' | 'error' | 'cached'): void
   judgeTokens(model: string, kind: 'prompt' | 'completion', tokens: number): void
   configReload(outcome: ReloadOutcome): void
+  /** The thread that stores and judges has died and is replaced. */
+  officeRestart(): void
 }
 
 export const noMetrics: Metrics = {
@@ -238,6 +240,7 @@ export const noMetrics: Metrics = {
   judgeRequest() {},
   judgeTokens() {},
   configReload() {},
+  officeRestart() {},
 }
 
 // --- Log ----------------------------------------------------------------------------------------------------
