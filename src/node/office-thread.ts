@@ -71,8 +71,9 @@ async function main(): Promise<void> {
   port.on('message', (requests: readonly OfficeRequest[]) => {
     for (const request of requests) void handle(request)
   })
+  // From here on; until it is ready, somebody waits for it.
+  stepBack()
   send({ kind: 'ready' })
 }
 
-stepBack()
 await main()
