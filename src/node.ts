@@ -1,25 +1,22 @@
 /** Composes ballast on Node: builds the parts a configuration asks for, listens, reloads, and ends in good order. */
 import type { Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { createAdaptorServer } from '@hono/node-server'
 import { createPrometheusMetrics } from './adapters/metrics-prom.ts'
-import { openSqliteStore } from './adapters/store-sqlite.ts'
-import { type Config, ConfigError } from './config/load.ts'
-import { formatProblem } from './config/source.ts'
-import { type Address, formatAddress } from './config/values.ts'
+import type { Config } from './config/load.ts'
+import { formatAddress } from './config/values.ts'
 import type { Log } from './domain/ports.ts'
 import type { Report } from './domain/report.ts'
 import { createAdmin } from './http/admin.ts'
 import { createDataPlane } from './http/data-plane.ts'
-import { changesBetween } from './node/changes.ts'
-import { Judging, queueLimit } from './node/judging.ts'
+import { Office } from './node/office.ts'
 import type { Reload, Reloadable } from './node/reloads.ts'
+import { closeServer, listen } from './node/servers.ts'
 import { ServedSnapshot } from './node/snapshot.ts'
+import { logWarnings, tryReload } from './node/try-reload.ts'
 import { UpstreamPools } from './node/upstreams.ts'
 import { Recorder } from './pipeline/record.ts'
 import type { Plan } from './policy/compile.ts'
-import { warnings } from './policy/warnings.ts'
 
 /** The folder of policies that ships with ballast: what `policies: catalog` stands for. */
 export const CATALOG_FOLDER = join(import.meta.dirname, '..', 'policies')
@@ -41,26 +38,25 @@ export interface Ballast extends Reloadable {
 /** Longer than the idle timeout of common load balancers, so that they and not ballast close idle connections. */
 const KEEP_ALIVE_MS = 75_000
 const SETTLE_POLL_MS = 20
-const IDLE_SWEEP_MS = 50
+/** For what is pending to be stored when ballast stops; a store that is locked takes up to ten seconds. */
+const LAST_STORING_MS = 20_000
+
+export interface BallastOptions {
+  /** Whether it judges what it samples; else `ballast judge` does. Default true. */
+  readonly judges?: boolean
+}
 
 /** @throws Error when the store cannot be opened or an address is in use; nothing is left running. */
-export async function startBallast(config: Config, log: Log): Promise<Ballast> {
+export async function startBallast(
+  config: Config,
+  log: Log,
+  { judges = true }: BallastOptions = {},
+): Promise<Ballast> {
   const metrics = createPrometheusMetrics()
-  const store = await openSqliteStore({
-    path: config.store === 'memory' ? ':memory:' : config.store.slice('sqlite:'.length),
-    queueLimit: queueLimit(config),
-  })
-  const keptUnitKey = await store.unitKey()
-  const recorder = new Recorder({
-    unitKey: () => current.config.unit_key ?? keptUnitKey,
-    store,
-    queue: store,
-    metrics,
-    log,
-  })
+  const office = await Office.start(config, { judges, metrics, log })
+  const recorder = new Recorder({ keeper: office, metrics, log })
   const pools = new UpstreamPools(metrics, log)
-  const judging = new Judging({ store, metrics, log })
-  const lasting = { pools, store, recorder, metrics, log }
+  const lasting = { pools, recorder, metrics, log }
   let current = new ServedSnapshot(config, lasting, null)
 
   const troubled = <T>(error: unknown, instead: T): T => {
@@ -69,8 +65,8 @@ export async function startBallast(config: Config, log: Log): Promise<Ballast> {
   }
   metrics.observe({
     // A store in trouble takes its own series away, not the others.
-    reports: () => current.reports().catch((error: unknown) => troubled(error, [])),
-    queue: () => store.status().catch((error: unknown) => troubled(error, { depth: 0, oldestAt: null })),
+    reports: () => office.reports().catch((error: unknown) => troubled(error, [])),
+    queue: () => office.queue().catch((error: unknown) => troubled(error, { depth: 0, oldestAt: null })),
     configHash: () => current.config.hash,
   })
 
@@ -85,7 +81,7 @@ export async function startBallast(config: Config, log: Log): Promise<Ballast> {
   data.keepAliveTimeout = KEEP_ALIVE_MS
   const app = createAdmin({
     metrics: () => metrics.expose(),
-    reports: () => current.reports(),
+    reports: () => office.reports(),
     configHash: () => current.config.hash,
     notReady: () => (draining ? 'draining' : null),
     token: () => current.config.admin.token ?? null,
@@ -94,30 +90,30 @@ export async function startBallast(config: Config, log: Log): Promise<Ballast> {
   const admin = createAdaptorServer({ fetch: app.fetch, overrideGlobalObjects: false }) as Server
 
   const closeParts = async () => {
-    await judging.stop()
+    const lastStoring = office.giveUpAfter(LAST_STORING_MS)
     await recorder.close()
-    await pools.close()
-    await store.close()
+    clearTimeout(lastStoring)
+    await Promise.all([pools.close(), office.close()])
   }
   let url: string
   let adminUrl: string
   try {
     url = `http://${formatAddress(await listen(data, config.listen))}/v1`
     adminUrl = `http://${formatAddress(await listen(admin, config.admin.listen))}`
+    await office.use(config)
   } catch (error) {
     await Promise.all([closeServer(data, 0), closeServer(admin, 0)])
     await closeParts()
     throw error
   }
-  judging.use(config)
   logWarnings(config, log)
 
   /** Puts a configuration in force for every request that begins from now on. */
-  const apply = (next: Config) => {
+  const apply = async (next: Config) => {
     const previous = current
     const snapshot = new ServedSnapshot(next, lasting, previous)
     try {
-      judging.use(next)
+      await office.use(next)
     } catch (error) {
       snapshot.leave()
       throw error
@@ -125,6 +121,16 @@ export async function startBallast(config: Config, log: Log): Promise<Ballast> {
     current = snapshot
     previous.leave()
   }
+
+  const reload = async (read: (running: Config) => Config): Promise<Reload> => {
+    const running = current.config
+    if (draining) return { outcome: 'unchanged', folders: running.folders }
+    const reload = await tryReload(running, read, apply, log)
+    metrics.configReload(reload.outcome)
+    return reload
+  }
+  /** One after the other. */
+  let reloading: Promise<Reload> = Promise.resolve({ outcome: 'unchanged', folders: [] })
 
   return {
     url,
@@ -135,17 +141,14 @@ export async function startBallast(config: Config, log: Log): Promise<Ballast> {
     get config() {
       return current.config
     },
-    reports: () => current.reports(),
+    reports: () => office.reports(),
     reload(read) {
-      const running = current.config
-      if (draining) return { outcome: 'unchanged', folders: running.folders }
-      const reload = tryReload(running, read, apply, log)
-      metrics.configReload(reload.outcome)
-      return reload
+      reloading = reloading.then(() => reload(read))
+      return reloading
     },
     async settle() {
       await recorder.settle()
-      while ((await store.status()).depth > 0)
+      while ((await office.queue()).depth > 0)
         await new Promise((resolve) => setTimeout(resolve, SETTLE_POLL_MS))
     },
     async close(drainMs = current.config.limits.drain) {
@@ -155,62 +158,4 @@ export async function startBallast(config: Config, log: Log): Promise<Ballast> {
       await closeServer(admin, 0)
     },
   }
-}
-
-/** Reads a configuration and applies it; says in the log what came of it. */
-function tryReload(
-  running: Config,
-  read: (running: Config) => Config,
-  apply: (next: Config) => void,
-  log: Log,
-): Reload {
-  try {
-    const next = read(running)
-    const { hash, folders } = next
-    if (hash === running.hash) {
-      log.info({ config: hash }, 'the configuration was read again: it is the running one')
-      return { outcome: 'unchanged', folders }
-    }
-    apply(next)
-    log.info({ config: hash, changes: changesBetween(running, next) }, 'the configuration was reloaded')
-    logWarnings(next, log)
-    return { outcome: 'applied', folders }
-  } catch (error) {
-    const refused = error instanceof ConfigError
-    const why = refused ? { problems: error.problems.map(formatProblem) } : { err: error }
-    log.error({ ...why, config: running.hash }, 'the configuration was not reloaded: the running one stays')
-    return { outcome: 'failed', folders: refused ? error.folders : [] }
-  }
-}
-
-function logWarnings(config: Config, log: Log): void {
-  for (const warning of warnings(config)) log.warn({}, formatProblem(warning))
-}
-
-function listen(server: Server, { host, port }: Address): Promise<Address> {
-  return new Promise((resolve, reject) => {
-    server.once('error', (error: NodeJS.ErrnoException) => {
-      const reason = error.code === 'EADDRINUSE' ? 'something listens there already' : error.message
-      reject(new Error(`cannot listen on ${formatAddress({ host, port })}: ${reason}`, { cause: error }))
-    })
-    server.listen(port, host, () => {
-      const { address, port: chosen } = server.address() as AddressInfo
-      resolve({ host: host === 'localhost' ? host : address, port: chosen })
-    })
-  })
-}
-
-/** Stops listening and resolves when the running requests have ended, at the latest after `drainMs`. */
-function closeServer(server: Server, drainMs: number): Promise<void> {
-  return new Promise((resolve) => {
-    if (!server.listening) return resolve()
-    const timer = setTimeout(() => server.closeAllConnections(), drainMs)
-    // `close` ends the connections that are idle now; one that becomes idle later would stay for its keep-alive.
-    const sweep = setInterval(() => server.closeIdleConnections(), IDLE_SWEEP_MS)
-    server.close(() => {
-      clearTimeout(timer)
-      clearInterval(sweep)
-      resolve()
-    })
-  })
 }

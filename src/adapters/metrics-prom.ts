@@ -110,6 +110,11 @@ export function createPrometheusMetrics(): PrometheusMetrics {
     'Times the configuration was read anew; failed: the running one stayed.',
     ['outcome'],
   )
+  const officeRestarts = counter(
+    'ballast_office_restarts_total',
+    'Times the thread that stores and judges has died and was replaced.',
+    [],
+  )
   // A series that begins with its first event hides that event from `increase`.
   for (const outcome of ['applied', 'failed', 'unchanged'] satisfies ReloadOutcome[])
     reloads.inc({ outcome }, 0)
@@ -211,5 +216,6 @@ export function createPrometheusMetrics(): PrometheusMetrics {
     judgeRequest: (model, outcome) => judgeRequests.inc({ model, outcome }),
     judgeTokens: (model, kind, tokens) => judgeTokens.inc({ model, kind }, tokens),
     configReload: (outcome) => reloads.inc({ outcome }),
+    officeRestart: () => officeRestarts.inc(),
   }
 }

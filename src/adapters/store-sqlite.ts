@@ -5,7 +5,13 @@
 import { closeSync, openSync } from 'node:fs'
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { Kysely, type SqliteDatabase, SqliteDialect, type SqliteStatement } from 'kysely'
+import {
+  type ExpressionBuilder,
+  Kysely,
+  type SqliteDatabase,
+  SqliteDialect,
+  type SqliteStatement,
+} from 'kysely'
 import { Migrator } from 'kysely/migration'
 import type { LeasedSample, Queue, QueueStatus } from '../domain/ports.ts'
 import type { Sample } from '../domain/sample.ts'
@@ -100,7 +106,8 @@ export class SqliteStore extends SqlStore implements Queue {
 
   async offer(sample: Sample): Promise<boolean> {
     if (performance.now() - this.countedAt > RECOUNT_MS) this.waiting = (await this.status()).depth
-    if (this.waiting >= this.queueLimit) return false
+    // One that is offered again, because nobody knew whether it was stored, is not refused.
+    if (this.waiting >= this.queueLimit) return await this.has(sample.id)
     if (await this.transact((transaction) => this.insertSample(transaction, sample))) this.waiting++
     return true
   }
@@ -128,14 +135,45 @@ export class SqliteStore extends SqlStore implements Queue {
       .map((row) => ({ attempts: row.attempts, sample: toSample(row) }))
   }
 
-  async retry(sampleId: string, delayMs: number): Promise<void> {
+  async extend(leased: readonly LeasedSample[], leaseMs: number): Promise<LeasedSample[]> {
+    if (leased.length === 0) return []
+    const rows = await patiently(() =>
+      this.db
+        .updateTable('samples')
+        .set({ visible_at: Date.now() + leaseMs })
+        .where('done', '=', 0)
+        .where(heldAs(leased))
+        .returning(['id', 'attempts'])
+        .execute(),
+    )
+    const held = new Map(rows.map(({ id, attempts }) => [id, attempts]))
+    return leased.filter(({ sample, attempts }) => held.get(sample.id) === attempts)
+  }
+
+  async retry(leased: LeasedSample, delayMs: number): Promise<void> {
     await patiently(() =>
       this.db
         .updateTable('samples')
         .set({ visible_at: Date.now() + delayMs })
-        .where('id', '=', sampleId)
+        .where(heldAs([leased]))
         .execute(),
     )
+  }
+
+  async release(leased: readonly LeasedSample[]): Promise<void> {
+    if (leased.length === 0) return
+    await patiently(() =>
+      this.db
+        .updateTable('samples')
+        .set((eb) => ({ visible_at: 0, attempts: eb('attempts', '-', 1) }))
+        .where(heldAs(leased))
+        .execute(),
+    )
+  }
+
+  private async has(sampleId: string): Promise<boolean> {
+    const row = await this.db.selectFrom('samples').select('id').where('id', '=', sampleId).executeTakeFirst()
+    return row !== undefined
   }
 
   async status(): Promise<QueueStatus> {
@@ -161,6 +199,14 @@ export class SqliteStore extends SqlStore implements Queue {
 
   /** `done` says it all. */
   protected async judged(): Promise<void> {}
+}
+
+/** Samples that were not taken again since. */
+function heldAs(leased: readonly LeasedSample[]) {
+  return (eb: ExpressionBuilder<Tables, 'samples'>) =>
+    eb.or(
+      leased.map(({ sample, attempts }) => eb.and([eb('id', '=', sample.id), eb('attempts', '=', attempts)])),
+    )
 }
 
 /** What Kysely's SQLite dialect needs, on `node:sqlite`; statements are prepared once. */

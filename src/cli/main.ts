@@ -7,6 +7,7 @@ import { ConfigError } from '../config/load.ts'
 import { checkCommand } from './check.ts'
 import { demoCommand } from './demo.ts'
 import { explainCommand } from './explain.ts'
+import { judgeCommand } from './judge.ts'
 import { policiesCommand } from './policies.ts'
 import { sandboxCommand } from './sandbox.ts'
 import { serveCommand } from './serve.ts'
@@ -22,6 +23,7 @@ async function main(): Promise<void> {
       'An OpenAI-compatible proxy that injects intervention context, compares policies and measures the trait.',
     )
     .addCommand(serveCommand(), { isDefault: true })
+    .addCommand(judgeCommand())
     .addCommand(demoCommand())
     .addCommand(checkCommand())
     .addCommand(explainCommand())

@@ -3,9 +3,12 @@ import { isDeepStrictEqual } from 'node:util'
 import type { ConfigValues } from './schema.ts'
 import type { Path, YamlSource } from './source.ts'
 
-export type FixedValues = Pick<ConfigValues, 'listen' | 'admin' | 'store' | 'limits'>
+/** Those that a running process uses; it minds no others. */
+export type FixedValues = Partial<Fixed>
 
-const FIXED: readonly (readonly [Path, (values: FixedValues) => unknown])[] = [
+type Fixed = Pick<ConfigValues, 'listen' | 'admin' | 'store' | 'limits'>
+
+const FIXED: readonly (readonly [[keyof Fixed, ...Path], (values: Fixed) => unknown])[] = [
   [['listen'], ({ listen }) => listen],
   [['admin', 'listen'], ({ admin }) => admin.listen],
   [['store'], ({ store }) => store],
@@ -14,9 +17,9 @@ const FIXED: readonly (readonly [Path, (values: FixedValues) => unknown])[] = [
 ]
 
 /** Notes a problem at each value that differs from the running one and takes a restart. */
-export function checkRestart(source: YamlSource, values: FixedValues, running: FixedValues): void {
+export function checkRestart(source: YamlSource, values: Fixed, running: FixedValues): void {
   for (const [path, read] of FIXED) {
-    if (isDeepStrictEqual(read(values), read(running))) continue
+    if (running[path[0]] === undefined || isDeepStrictEqual(read(values), read(running as Fixed))) continue
     source.report(path, 'takes a restart: it cannot change while ballast runs, so nothing was changed')
   }
 }

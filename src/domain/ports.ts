@@ -64,7 +64,7 @@ export interface Upstream {
 
 // --- Samples and verdicts -----------------------------------------------------------------------------------
 
-/** A sample that a worker has taken; `attempts` counts this taking. */
+/** A sample that a worker has taken. `attempts` counts this taking, and tells it from later ones: who comes with it late does nothing. */
 export interface LeasedSample {
   readonly sample: Sample
   readonly attempts: number
@@ -81,10 +81,14 @@ export interface QueueStatus {
 export interface Queue {
   /** @returns false when the queue is full and the sample was not taken. */
   offer(sample: Sample): Promise<boolean>
-  /** Takes up to `max` samples, oldest first; one that is not finished after `leaseMs` may be taken again. */
+  /** Takes up to `max` samples, oldest first; one that is not finished after `leaseMs`, nor extended, may be taken again. */
   take(max: number, leaseMs: number): Promise<LeasedSample[]>
+  /** Keeps taken samples for `leaseMs` from now. @returns those of them that nobody else has taken meanwhile. */
+  extend(leased: readonly LeasedSample[], leaseMs: number): Promise<LeasedSample[]>
   /** Gives a taken sample back, to be taken again after `delayMs`. */
-  retry(sampleId: string, delayMs: number): Promise<void>
+  retry(leased: LeasedSample, delayMs: number): Promise<void>
+  /** Gives taken samples back as if they had not been taken. */
+  release(leased: readonly LeasedSample[]): Promise<void>
   status(): Promise<QueueStatus>
 }
 
@@ -346,6 +350,8 @@ export interface Metrics {
   judgeRequest(model: string, outcome: 'ok' | 'error' | 'cached'): void
   judgeTokens(model: string, kind: 'prompt' | 'completion', tokens: number): void
   configReload(outcome: ReloadOutcome): void
+  /** The thread that stores and judges has died and is replaced. */
+  officeRestart(): void
 }
 
 export const noMetrics: Metrics = {
@@ -364,6 +370,7 @@ export const noMetrics: Metrics = {
   judgeRequest() {},
   judgeTokens() {},
   configReload() {},
+  officeRestart() {},
 }
 
 // --- Log ----------------------------------------------------------------------------------------------------

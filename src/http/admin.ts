@@ -1,4 +1,4 @@
-/** The control plane on Hono: metrics, health, the page and the JSON behind it. Composed by `node.ts`. */
+/** The control plane on Hono: metrics, health, the page and the JSON behind it. Composed by `node.ts`; `ballast judge` has metrics and health alone. */
 import { Hono, type MiddlewareHandler } from 'hono'
 import { basicAuth } from 'hono/basic-auth'
 import { bearerAuth } from 'hono/bearer-auth'
@@ -13,18 +13,22 @@ import { dashboardPage } from './dashboard.ts'
 import { errorResponse } from './errors.ts'
 import { requireLocal } from './origin.ts'
 
-export interface AdminDeps {
+export interface HealthDeps {
   readonly metrics: () => Promise<{ readonly text: string; readonly contentType: string }>
+  /** Null when it does its work, else why not. */
+  readonly notReady: () => string | null
+}
+
+export interface AdminDeps extends HealthDeps {
   readonly reports: () => Promise<readonly Report[]>
   readonly configHash: () => string
-  /** Null when requests can be served, else why not. */
-  readonly notReady: () => string | null
   /** Asked for everything but metrics and health; null asks for nothing. */
   readonly token: () => string | null
   readonly log: Log
 }
 
-export function createAdmin(deps: AdminDeps): Hono {
+/** Metrics and health: nobody is asked for a token. */
+export function createHealth(deps: HealthDeps): Hono {
   const app = new Hono()
   app.get('/healthz', (c) => c.text('ok\n'))
   app.get('/readyz', (c) => {
@@ -35,7 +39,11 @@ export function createAdmin(deps: AdminDeps): Hono {
     const { text, contentType } = await deps.metrics()
     return c.body(text, 200, { 'content-type': contentType })
   })
+  return app
+}
 
+export function createAdmin(deps: AdminDeps): Hono {
+  const app = createHealth(deps)
   app.use(
     secureHeaders({
       contentSecurityPolicy: { defaultSrc: ["'none'"], styleSrc: ["'self'"], frameAncestors: ["'none'"] },

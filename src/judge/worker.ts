@@ -1,8 +1,8 @@
 /**
- * Judges samples from the queue, off the request path. Started by `node.ts`; the proxy never waits for it.
+ * Judges samples from the queue, off the request path. Started by `node/judging.ts`; the proxy never waits for it.
  *
- * A sample that the judge does not answer goes back to the queue with a growing delay; when its tries are used up,
- * its verdict is `error`. A reply that cannot be read is `unparsed` at once: temperature 0 would give it again.
+ * What it has taken is its own for some seconds, prolonged as long as it lives. A sample that the judge does not answer goes
+ * back to the queue with a growing delay; when its tries are used up, its verdict is `error`. A reply that cannot be read is `unparsed` at once: temperature 0 would give it again.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import PQueue from 'p-queue'
@@ -24,10 +24,13 @@ export interface JudgeWorkerDeps extends RaterDeps {
   readonly timeout: number
   /** Tries per sample. */
   readonly attempts: number
+  /** So long what a worker had taken waits when it has been killed, in milliseconds. */
+  readonly leaseMs?: number
 }
 
-/** Beyond what its calls may take, a taken sample stays with its worker so long before another may take it. */
-const LEASE_MARGIN_MS = 30_000
+const LEASE_MS = 15_000
+/** A lease is prolonged so often in its time: a store that is locked, or a machine that is busy, has two thirds of it. */
+const EXTENSIONS = 3
 const POLL_MS = 100
 const TROUBLE_MS = 1_000
 const FIRST_RETRY_MS = 1_000
@@ -37,8 +40,11 @@ export class JudgeWorker {
   private readonly deps: JudgeWorkerDeps
   private readonly rater: Rater
   private readonly running: PQueue
-  /** Samples taken and not begun. */
+  private readonly leaseMs: number
+  /** Samples taken, and those of them not begun. */
+  private readonly held = new Set<LeasedSample>()
   private readonly waiting = new Set<LeasedSample>()
+  private extending: NodeJS.Timeout | null = null
   /** Takes no more samples. */
   private readonly leaving = new AbortController()
   /** Ends its calls, too. */
@@ -48,10 +54,12 @@ export class JudgeWorker {
   constructor(deps: JudgeWorkerDeps) {
     this.deps = deps
     this.rater = new Rater(deps)
+    this.leaseMs = deps.leaseMs ?? LEASE_MS
     this.running = new PQueue({ concurrency: deps.concurrency })
   }
 
   start(): void {
+    this.extending = setInterval(() => void this.extend(), this.leaseMs / EXTENSIONS)
     this.loop = this.run()
   }
 
@@ -59,9 +67,10 @@ export class JudgeWorker {
   async finish(): Promise<void> {
     this.leaving.abort()
     this.running.clear()
-    await Promise.all([...this.waiting].map((it) => this.giveBack(it)))
+    await this.giveBack([...this.waiting])
     await this.loop
     await this.running.onIdle()
+    if (this.extending !== null) clearInterval(this.extending)
   }
 
   /** Ends the calls under way, gives their samples back, and resolves when nothing runs any more. */
@@ -74,7 +83,7 @@ export class JudgeWorker {
     const { signal } = this.leaving
     while (!signal.aborted) {
       try {
-        const leased = await this.deps.queue.take(this.deps.concurrency, this.leaseMs())
+        const leased = await this.deps.queue.take(this.deps.concurrency, this.leaseMs)
         for (const it of leased) this.enqueue(it)
         if (leased.length > 0) await this.running.onSizeLessThan(1)
         else await sleep(POLL_MS, undefined, { signal }).catch(() => {})
@@ -86,47 +95,64 @@ export class JudgeWorker {
   }
 
   private enqueue(leased: LeasedSample): void {
+    this.held.add(leased)
     this.waiting.add(leased)
-    void this.running.add(() => {
-      this.waiting.delete(leased)
-      return this.leaving.signal.aborted ? this.giveBack(leased) : this.judge(leased)
+    void this.running.add(async () => {
+      // Another may have it by now.
+      if (!this.waiting.delete(leased)) return
+      if (this.leaving.signal.aborted) return await this.giveBack([leased])
+      await this.judge(leased)
+      this.held.delete(leased)
     })
   }
 
   /** Never rejects. */
-  private async giveBack(leased: LeasedSample): Promise<void> {
-    this.waiting.delete(leased)
-    const { id } = leased.sample
-    await this.deps.queue
-      .retry(id, 0)
-      .catch((error: unknown) =>
-        this.deps.log.error({ err: error, sample: id }, 'a sample waits for its lease to end'),
-      )
-  }
-
-  /** Two rounds of `concurrency` samples may be taken, and every rubric of a check take its whole timeout. */
-  private leaseMs(): number {
-    const rubrics = Math.max(1, ...[...this.deps.checks().values()].map((check) => check.rubrics.length))
-    return 2 * rubrics * this.deps.timeout + LEASE_MARGIN_MS
+  private async extend(): Promise<void> {
+    const leased = [...this.held]
+    try {
+      const kept = new Set(await this.deps.queue.extend(leased, this.leaseMs))
+      for (const it of leased) {
+        if (kept.has(it)) continue
+        this.held.delete(it)
+        this.waiting.delete(it)
+      }
+    } catch (error) {
+      this.deps.log.warn({ err: error }, 'samples being judged could not be kept; others may judge them, too')
+    }
   }
 
   /** Never rejects. */
-  private async judge({ sample, attempts }: LeasedSample): Promise<void> {
+  private async giveBack(leased: readonly LeasedSample[]): Promise<void> {
+    for (const it of leased) {
+      this.held.delete(it)
+      this.waiting.delete(it)
+    }
+    await this.deps.queue
+      .release(leased)
+      .catch((error: unknown) => this.deps.log.error({ err: error }, 'samples wait for their lease to end'))
+  }
+
+  /** Never rejects. */
+  private async judge(leased: LeasedSample): Promise<void> {
     const { deps } = this
+    const { sample, attempts } = leased
     try {
       const check = deps.checks().get(sample.check)
       if (check === undefined) {
         deps.log.warn({ sample: sample.id, check: sample.check }, 'the check of a sample no longer exists')
         return await this.conclude(sample, sample.checkVersion, 'error', {})
       }
+      // Taken before more often than it may be tried, and each time its worker ended: it may be what ended it.
+      if (attempts - 1 > deps.attempts) return await this.concludeUnjudged(leased, check)
       const scores: Record<string, Score> = {}
       for (const rubric of check.rubrics) {
         const { score, retryable } = await this.rater.rate(check, rubric, sample, this.stopping.signal)
-        if (this.stopping.signal.aborted) return await deps.queue.retry(sample.id, 0)
+        if (this.stopping.signal.aborted) return await this.giveBack([leased])
         if (retryable && attempts < deps.attempts) {
           const delay =
             Math.min(FIRST_RETRY_MS * 2 ** (attempts - 1), LAST_RETRY_MS) * (0.5 + Math.random() / 2)
-          return await deps.queue.retry(sample.id, Math.round(delay))
+          this.held.delete(leased)
+          return await deps.queue.retry(leased, Math.round(delay))
         }
         scores[rubric.id] = score
         if (score.kind === 'error') break
@@ -136,6 +162,16 @@ export class JudgeWorker {
       // The store failed: the lease runs out and the sample is judged again.
       deps.log.error({ err: error, sample: sample.id }, 'a verdict could not be stored')
     }
+  }
+
+  private async concludeUnjudged({ sample, attempts }: LeasedSample, check: Check): Promise<void> {
+    const message = `not judged: taken ${attempts - 1} times, and each time nothing came of it`
+    this.deps.log.error(
+      { sample: sample.id, attempts },
+      'a sample that its workers did not survive is given up',
+    )
+    const score: Score = { kind: 'error', message }
+    await this.conclude(sample, check.version, 'error', { [check.rubrics[0]!.id]: score })
   }
 
   private async conclude(

@@ -1,13 +1,19 @@
-/** The judge over the configurations that follow each other: replaced when its settings change. Composed by `node.ts`. */
+/**
+ * The judge over the configurations that follow each other: replaced when its settings change. Composed by
+ * `back-office.ts` and by `judge-process.ts`.
+ */
 import { isDeepStrictEqual } from 'node:util'
 import { createOpenAIJudge } from '../adapters/judge-openai.ts'
-import type { SqliteStore } from '../adapters/store-sqlite.ts'
 import type { Config } from '../config/load.ts'
 import type { JudgeModel, Log, Metrics } from '../domain/ports.ts'
 import { JudgeWorker } from '../judge/worker.ts'
+import type { OpenStore } from './stores.ts'
+
+/** Of a configuration, what judging goes by. */
+export type JudgingConfig = Pick<Config, 'judge' | 'upstreams' | 'checks'>
 
 export interface JudgingDeps {
-  readonly store: SqliteStore
+  readonly store: OpenStore
   readonly metrics: Metrics
   readonly log: Log
 }
@@ -16,7 +22,7 @@ type Settings = ReturnType<typeof settingsOf>
 
 export class Judging {
   private readonly deps: JudgingDeps
-  private config: Config | null = null
+  private config: JudgingConfig | null = null
   private settings: Settings = null
   private worker: JudgeWorker | null = null
   /** Replaced, with the samples they had begun. */
@@ -27,7 +33,7 @@ export class Judging {
   }
 
   /** Judges by this configuration from now on; samples that are being judged end as they began. */
-  use(config: Config): void {
+  use(config: JudgingConfig): void {
     const settings = settingsOf(config)
     const same = isDeepStrictEqual(settings, this.settings)
     const worker = same ? this.worker : settings === null ? null : this.createWorker(settings)
@@ -71,12 +77,12 @@ export class Judging {
 }
 
 /** Samples that may wait: without a judge they wait for one. */
-export function queueLimit({ judge }: Config): number {
+export function queueLimit({ judge }: Pick<Config, 'judge'>): number {
   return judge?.queue ?? Number.POSITIVE_INFINITY
 }
 
 /** What a worker is made of; null where nothing is judged. */
-function settingsOf({ judge, upstreams }: Config) {
+function settingsOf({ judge, upstreams }: JudgingConfig) {
   if (judge === undefined) return null
   const { queue: _queue, ...rest } = judge
   const names = new Set([judge.upstream, ...Object.values(judge.upstreams)])

@@ -15,8 +15,8 @@ import type { ReloadOutcome } from '../domain/ports.ts'
 /** A ballast as far as reloading goes. */
 export interface Reloadable {
   readonly config: Config
-  /** @param read gives the configuration that may follow the running one. @throws never */
-  reload(read: (running: Config) => Config): Reload
+  /** @param read gives the configuration that may follow the running one. Never rejects. */
+  reload(read: (running: Config) => Config): Promise<Reload>
 }
 
 export interface Reload {
@@ -96,7 +96,7 @@ export class Reloads {
     const { ballast, file, read } = this.options
     // Looked at before it is read: what changes meanwhile is read again.
     const before = await look(this.paths)
-    const { outcome, folders } = ballast.reload(read)
+    const { outcome, folders } = await ballast.reload(read)
     // Those of the running one, and those of one that was refused: it may be mended there.
     this.paths = [...new Set([file, ...ballast.config.folders, ...folders])]
     const added = await look(this.paths.filter((path) => !before.has(path)))

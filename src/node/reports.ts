@@ -1,4 +1,4 @@
-/** Reports from the store, for the control plane and the metrics. Used by `snapshot.ts`. */
+/** Reports from the store, for the control plane and the metrics. Used by `back-office.ts`. */
 import type { Store } from '../domain/ports.ts'
 import type { Report } from '../domain/report.ts'
 import type { Plan } from '../policy/compile.ts'

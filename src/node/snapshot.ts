@@ -3,7 +3,7 @@
  * it began with. Composed by `node.ts`.
  */
 import type { Config } from '../config/load.ts'
-import type { Log, Metrics, Store } from '../domain/ports.ts'
+import type { Log, Metrics } from '../domain/ports.ts'
 import { createAuthenticate } from '../http/auth.ts'
 import { Limits } from '../http/limits.ts'
 import type { Snapshot } from '../http/served.ts'
@@ -11,13 +11,11 @@ import type { PipelineDeps } from '../pipeline/pipeline.ts'
 import type { Recorder } from '../pipeline/record.ts'
 import { compilePlan, type Plan } from '../policy/compile.ts'
 import { Classifiers } from './classifiers.ts'
-import { cachedReports, type Reports } from './reports.ts'
 import type { OpenUpstreams, UpstreamPools } from './upstreams.ts'
 
 /** What stays, whatever the configuration. */
 export interface Lasting {
   readonly pools: UpstreamPools
-  readonly store: Store
   readonly recorder: Recorder
   readonly metrics: Metrics
   readonly log: Log
@@ -26,7 +24,6 @@ export interface Lasting {
 export class ServedSnapshot implements Snapshot {
   readonly config: Config
   readonly plan: Plan
-  readonly reports: Reports
   readonly pipeline: PipelineDeps
   readonly authenticate: Snapshot['authenticate']
   readonly localOnly: boolean
@@ -41,12 +38,11 @@ export class ServedSnapshot implements Snapshot {
 
   /** @param previous the one in force, whose unchanged parts are kept. @throws when it cannot be made; nothing is left open. */
   constructor(config: Config, lasting: Lasting, previous: ServedSnapshot | null) {
-    const { pools, store, recorder, metrics, log } = lasting
+    const { pools, recorder, metrics, log } = lasting
     const clients = Array.isArray(config.clients) ? config.clients : null
     this.config = config
     this.classifiers = new Classifiers(config, { metrics, log }, previous?.classifiers ?? null)
     this.plan = compilePlan(config, this.classifiers.create)
-    this.reports = cachedReports(this.plan, store)
     this.authenticate = createAuthenticate(clients)
     this.localOnly = config.clients === undefined
     this.limits = new Limits(config.limits.concurrent, clients ?? [], previous?.limits)

@@ -1,6 +1,6 @@
 /**
  * Reads what a model answered, streamed or not: the first choice's text, then its tool calls as JSON. Called by
- * `record.ts` for sampled exchanges, after the client has had its answer.
+ * `filing.ts` for sampled exchanges, after the client has had its answer.
  */
 import { z } from 'zod'
 import { contentText } from '../domain/sample.ts'

@@ -250,7 +250,7 @@ class Exchange extends Relay {
         requestedAt: this.given.receivedAt,
       },
       surface: this.surface.name,
-      decoded: this.decoded!,
+      body: this.given.body,
       tap,
       encoding: findHeader(this.answerHeaders, 'content-encoding'),
       streamed: contentType.toLowerCase().startsWith('text/event-stream'),

@@ -1,29 +1,47 @@
 /**
- * Keeps what outlives a request: exposures, and the sampled exchanges on their way to the queue. Nothing here is
+ * Keeps what outlives a request: counts exposures, and hands sampled exchanges over to be stored elsewhere. Nothing here is
  * awaited by a request; memory is bounded, and what does not fit is counted.
  */
-import { createHmac } from 'node:crypto'
-import { setImmediate } from 'node:timers/promises'
 import { LRUCache } from 'lru-cache'
 import type { Unit } from '../domain/experiment.ts'
-import type { ExposureBatch, Log, Metrics, Queue, Store } from '../domain/ports.ts'
-import { type DrawnOutcome, questionOf, type Sample, type SampleOutcome } from '../domain/sample.ts'
-import type { DecodedRequest, SurfaceName } from '../policy/surface.ts'
-import { type ReadAnswer, readAnswer } from './answer.ts'
+import type { ExposureBatch, Log, Metrics } from '../domain/ports.ts'
+import type { DrawnOutcome, Sample, SampleOutcome } from '../domain/sample.ts'
+import type { SurfaceName } from '../policy/surface.ts'
 import { TAP_LIMIT, type Tap } from './tap.ts'
 
-/** A finished exchange that was drawn for judging. Its `unit` is the hash that assignment uses. */
-export interface SampledExchange {
+/** What is known of a finished exchange. */
+export interface ExchangeFacts {
+  /** Its `unit` is the hash that assignment uses. */
   readonly sample: Omit<Sample, 'messages' | 'question' | 'answer'>
   readonly surface: SurfaceName
-  readonly decoded: DecodedRequest
-  readonly tap: Tap
+  /** The answer's `content-encoding`. */
   readonly encoding: string | null
   readonly streamed: boolean
 }
 
-/** Finished exchanges that may wait to be stored; each holds its bodies in memory. */
+/** A finished exchange that was drawn for judging. */
+export interface SampledExchange extends ExchangeFacts {
+  /** As the client sent it. */
+  readonly body: Uint8Array
+  readonly tap: Tap
+}
+
+/** Exposures as they are counted: units by the hash that assignment uses, which is never stored. */
+export interface CountedExposures extends Omit<ExposureBatch, 'units'> {
+  readonly unitHashes: readonly string[]
+}
+
+/** Where it is kept, out of the requests' way. What is given first is stored first. */
+export interface Keeper {
+  /** Rejects when they were not stored. */
+  expose(exposures: readonly CountedExposures[]): Promise<void>
+  /** Resolves with what became of it. */
+  keep(exchange: SampledExchange): Promise<DrawnOutcome>
+}
+
+/** Finished exchanges that may wait to be stored, and their bytes; each holds its bodies in memory. */
 const MAX_WAITING = 256
+const MAX_WAITING_BYTES = 64 * 1024 * 1024
 const FLUSH_INTERVAL_MS = 1_000
 /** Units remembered as stored, so that a unit is not written again with each request. */
 const KNOWN_UNITS = 100_000
@@ -34,7 +52,7 @@ interface PendingExposures {
   assignment: string
   exposures: number
   anonymousUnits: number
-  units: Set<string>
+  unitHashes: Set<string>
 }
 
 /** An experiment as far as its exposures go. */
@@ -52,10 +70,7 @@ function keyOf({
 }
 
 export interface RecorderDeps {
-  /** What units are hashed with before they are stored. */
-  readonly unitKey: () => string
-  readonly store: Store
-  readonly queue: Queue
+  readonly keeper: Keeper
   readonly metrics: Metrics
   readonly log: Log
 }
@@ -65,11 +80,16 @@ export class Recorder {
   private readonly exposures = new Map<string, PendingExposures>()
   private readonly knownUnits = new LRUCache<string, true>({ max: KNOWN_UNITS })
   private readonly storing = new Set<Promise<void>>()
+  private readonly flushing = new Set<Promise<void>>()
+  private waitingBytes = 0
   private readonly timer: NodeJS.Timeout
 
   constructor(deps: RecorderDeps) {
     this.deps = deps
-    this.timer = setInterval(() => void this.flush(), FLUSH_INTERVAL_MS).unref()
+    this.timer = setInterval(() => {
+      // While the keeper is busy they add up here.
+      if (this.flushing.size === 0) this.flush()
+    }, FLUSH_INTERVAL_MS).unref()
   }
 
   /** Counts one request served under an arm. @param unitHash the hash that assignment uses. */
@@ -79,7 +99,7 @@ export class Recorder {
     const key = keyOf({ experiment: name, arm, assignment })
     let pending = this.exposures.get(key)
     if (pending === undefined) {
-      pending = { experiment: name, arm, assignment, exposures: 0, anonymousUnits: 0, units: new Set() }
+      pending = { experiment: name, arm, assignment, exposures: 0, anonymousUnits: 0, unitHashes: new Set() }
       this.exposures.set(key, pending)
     }
     pending.exposures++
@@ -88,30 +108,25 @@ export class Recorder {
       const known = assignment + unitHash
       if (this.knownUnits.has(known)) return
       this.knownUnits.set(known, true)
-      pending.units.add(this.storedUnit(unitHash))
+      pending.unitHashes.add(unitHash)
     }
-  }
-
-  /**
-   * A unit as it is stored. Whoever has the store and guesses a user's name could confirm it by the hash that assignment
-   * uses; not by this one, without the key.
-   */
-  private storedUnit(unitHash: string): string {
-    return createHmac('sha256', this.deps.unitKey()).update(unitHash).digest('hex').slice(0, 32)
   }
 
   /** Takes a finished exchange to be stored later. */
   keep(exchange: SampledExchange): void {
-    if (this.storing.size >= MAX_WAITING) return this.count(exchange, 'overload')
-    const task = this.store(exchange)
-      .catch((error: unknown): DrawnOutcome => {
-        this.deps.log.error({ err: error, sample: exchange.sample.id }, 'a sample could not be stored')
-        return 'store_error'
-      })
-      .then((outcome) => {
-        this.storing.delete(task)
-        this.count(exchange, outcome)
-      })
+    const { body, tap } = exchange
+    const bytes = body.length + tap.size
+    if (body.length > TAP_LIMIT) return this.count(exchange, 'too_large')
+    if (this.storing.size >= MAX_WAITING || this.waitingBytes + bytes > MAX_WAITING_BYTES)
+      return this.count(exchange, 'overload')
+    // A sample must not be known of an arm whose exposure is not.
+    this.flush()
+    this.waitingBytes += bytes
+    const task = this.deps.keeper.keep(exchange).then((outcome) => {
+      this.storing.delete(task)
+      this.waitingBytes -= bytes
+      this.count(exchange, outcome)
+    })
     this.storing.add(task)
   }
 
@@ -120,18 +135,20 @@ export class Recorder {
     this.deps.metrics.sample(experiment, arm, outcome)
   }
 
-  /** Writes the exposures counted so far; they are kept for the next time when the store fails. */
-  async flush(): Promise<void> {
+  /** Hands the exposures counted so far over; they are kept for the next time when they cannot be stored. */
+  private flush(): void {
     if (this.exposures.size === 0) return
     const pending = [...this.exposures.values()]
     this.exposures.clear()
-    const batches: ExposureBatch[] = pending.map((it) => ({ ...it, units: [...it.units] }))
-    try {
-      await this.deps.store.addExposures(batches)
-    } catch (error) {
-      this.deps.log.error({ err: error }, 'exposures could not be stored; they will be tried again')
-      for (const it of pending) this.putBack(it)
-    }
+    const counted = pending.map((it) => ({ ...it, unitHashes: [...it.unitHashes] }))
+    const flush = this.deps.keeper
+      .expose(counted)
+      .catch((error: unknown) => {
+        this.deps.log.error({ err: error }, 'exposures could not be stored; they will be tried again')
+        for (const it of pending) this.putBack(it)
+      })
+      .finally(() => this.flushing.delete(flush))
+    this.flushing.add(flush)
   }
 
   private putBack(pending: PendingExposures): void {
@@ -143,44 +160,19 @@ export class Recorder {
     }
     newer.exposures += pending.exposures
     newer.anonymousUnits += pending.anonymousUnits
-    for (const unit of pending.units) newer.units.add(unit)
+    for (const unit of pending.unitHashes) newer.unitHashes.add(unit)
   }
 
   /** Resolves when everything taken so far is stored or counted as lost. */
   async settle(): Promise<void> {
     while (this.storing.size > 0) await Promise.all(this.storing)
-    await this.flush()
+    this.flush()
+    await Promise.all(this.flushing)
   }
 
   async close(): Promise<void> {
     clearInterval(this.timer)
     await this.settle()
-  }
-
-  private async store(exchange: SampledExchange): Promise<DrawnOutcome> {
-    await setImmediate()
-    const { tap, surface, decoded } = exchange
-    let answer: ReadAnswer
-    try {
-      answer = readAnswer(surface, await tap.read(exchange.encoding), exchange.streamed)
-    } catch (error) {
-      this.deps.log.warn({ err: error, sample: exchange.sample.id }, 'a sampled answer could not be read')
-      return (error as { code?: unknown }).code === 'ERR_BUFFER_TOO_LARGE' ? 'too_large' : 'unreadable'
-    }
-    if (typeof answer !== 'object') return answer
-    if (decoded.size > TAP_LIMIT) return 'too_large'
-    const messages = decoded.messages()
-    if (messages === null) return 'unreadable'
-    const sample: Sample = {
-      ...exchange.sample,
-      unit: this.storedUnit(exchange.sample.unit),
-      messages,
-      question: questionOf(messages),
-      answer: answer.text,
-    }
-    // A sample must not be known of an arm whose exposure is not.
-    await this.flush()
-    return (await this.deps.queue.offer(sample)) ? 'stored' : 'queue_full'
   }
 
   private count({ sample }: SampledExchange, outcome: DrawnOutcome): void {

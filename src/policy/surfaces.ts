@@ -15,3 +15,9 @@ export const SURFACES: ReadonlyMap<string, Surface> = new Map([
   ['/responses', { name: 'responses', decode: decodeResponses }],
   ['/completions', { name: 'completions', decode: decodeCompletions }],
 ])
+
+const BY_NAME = new Map([...SURFACES.values()].map((surface) => [surface.name, surface]))
+
+export function surfaceNamed(name: SurfaceName): Surface {
+  return BY_NAME.get(name)!
+}

@@ -1,0 +1,88 @@
+/**
+ * What goes on behind the requests: the store, the filing of samples, judging, reports. Run by `office-thread.ts`, in a
+ * thread of its own, so that none of it takes the proxy's time.
+ */
+import type { Log, Metrics, QueueStatus } from '../domain/ports.ts'
+import type { Report } from '../domain/report.ts'
+import type { DrawnOutcome } from '../domain/sample.ts'
+import { type FiledExchange, Filing } from '../pipeline/filing.ts'
+import type { CountedExposures } from '../pipeline/record.ts'
+import { compilePlan } from '../policy/compile.ts'
+import { Judging, queueLimit } from './judging.ts'
+import type { OfficeConfig } from './office-messages.ts'
+import { cachedReports, type Reports } from './reports.ts'
+import { type OpenStore, openStore } from './stores.ts'
+
+export interface BackOfficeDeps {
+  /** Null where judging is left to others. */
+  readonly judging: Judging | null
+  readonly store: OpenStore
+  /** The key that is kept with the data: for a configuration without one. */
+  readonly unitKey: string
+  readonly log: Log
+}
+
+export interface BackOfficeOptions {
+  readonly judges: boolean
+  readonly metrics: Metrics
+  readonly log: Log
+}
+
+/** @throws Error when the store cannot be opened. Nothing is judged before `use`. */
+export async function openBackOffice(
+  config: OfficeConfig,
+  { judges, metrics, log }: BackOfficeOptions,
+): Promise<BackOffice> {
+  const store = await openStore(config.store, queueLimit(config))
+  const unitKey = await store.unitKey()
+  const judging = judges ? new Judging({ store, metrics, log }) : null
+  return new BackOffice(config, { judging, store, unitKey, log })
+}
+
+export class BackOffice {
+  private readonly deps: BackOfficeDeps
+  private readonly filing: Filing
+  private unitKey: string
+  private makeReports: Reports
+
+  constructor(config: OfficeConfig, deps: BackOfficeDeps) {
+    const { store, log } = deps
+    this.deps = deps
+    this.unitKey = config.unit_key ?? deps.unitKey
+    this.makeReports = cachedReports(compilePlan(config), store)
+    this.filing = new Filing({ unitKey: () => this.unitKey, store, queue: store, log })
+  }
+
+  /** Puts a configuration in force, whole. @throws when it cannot be: then nothing has changed. */
+  use(config: OfficeConfig): void {
+    const { judging, store, unitKey } = this.deps
+    const makeReports = cachedReports(compilePlan(config), store)
+    if (judging === null) store.limitQueue(queueLimit(config))
+    else judging.use(config)
+    // From here on nothing throws.
+    this.unitKey = config.unit_key ?? unitKey
+    this.makeReports = makeReports
+  }
+
+  expose(exposures: readonly CountedExposures[]): Promise<void> {
+    return this.filing.expose(exposures)
+  }
+
+  file(exchange: FiledExchange): Promise<DrawnOutcome> {
+    return this.filing.file(exchange)
+  }
+
+  reports(): Promise<readonly Report[]> {
+    return this.makeReports()
+  }
+
+  queue(): Promise<QueueStatus> {
+    return this.deps.store.status()
+  }
+
+  /** Gives back the samples that are being judged, and closes the store. */
+  async close(): Promise<void> {
+    await this.deps.judging?.stop()
+    await this.deps.store.close()
+  }
+}

@@ -1,0 +1,79 @@
+/** The thread of the back office: does what `office.ts` asks for, in messages. Started by `office.ts`, as a worker. */
+import { readlinkSync } from 'node:fs'
+import { setPriority } from 'node:os'
+import { basename } from 'node:path'
+import { parentPort, workerData } from 'node:worker_threads'
+import { type BackOffice, openBackOffice } from './back-office.ts'
+import {
+  type Answer,
+  forwardedLog,
+  forwardedMetrics,
+  type OfficeMessage,
+  type OfficeRequest,
+  plainError,
+  type RequestName,
+  type ThreadData,
+} from './office-messages.ts'
+import { Outbox } from './outbox.ts'
+
+/** Of 19: where a core has too much to do, the proxy goes first; the rest is still more than nothing. */
+const NICENESS = 15
+
+/** On Linux a thread has a priority of its own; elsewhere, and where /proc is hidden, all stay as they are. */
+function stepBack(): void {
+  if (process.platform !== 'linux') return
+  try {
+    setPriority(Number(basename(readlinkSync('/proc/thread-self'))), NICENESS)
+  } catch {
+    // It works without, only not last.
+  }
+}
+
+type Handlers = {
+  readonly [N in RequestName]: (request: OfficeRequest & { name: N }) => Answer<N> | Promise<Answer<N>>
+}
+
+async function main(): Promise<void> {
+  const port = parentPort!
+  const { config, judges, begun } = workerData as ThreadData
+  const outbox = new Outbox<OfficeMessage>((messages) => port.postMessage(messages))
+  const send = (message: OfficeMessage) => outbox.send(message)
+  const log = forwardedLog(send)
+  let office: BackOffice
+  try {
+    office = await openBackOffice(config, { judges, metrics: forwardedMetrics(send), log })
+    if (begun) office.use(config)
+  } catch (error) {
+    send({ kind: 'refused', error: plainError(error) })
+    outbox.flush()
+    process.exit()
+  }
+  const handlers: Handlers = {
+    use: ({ argument }) => office.use(argument),
+    expose: ({ argument }) => office.expose(argument),
+    file: ({ argument }) => office.file(argument),
+    reports: () => office.reports(),
+    queue: () => office.queue(),
+    close: () => office.close(),
+  }
+  const handle = async (request: OfficeRequest) => {
+    const { id, name } = request
+    try {
+      const value = await (handlers[name] as (request: OfficeRequest) => unknown)(request)
+      send({ kind: 'answer', id, value })
+    } catch (error) {
+      send({ kind: 'failed', id, error: plainError(error) })
+    }
+    if (name !== 'close') return
+    outbox.flush()
+    process.exit()
+  }
+  port.on('message', (requests: readonly OfficeRequest[]) => {
+    for (const request of requests) void handle(request)
+  })
+  // From here on; until it is ready, somebody waits for it.
+  stepBack()
+  send({ kind: 'ready' })
+}
+
+await main()

@@ -1,0 +1,35 @@
+/** HTTP servers: to listen, and to end in good order. Used by `node.ts` and `judge-process.ts`. */
+import type { Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { type Address, formatAddress } from '../config/values.ts'
+
+const IDLE_SWEEP_MS = 50
+
+/** @throws Error when the address is in use or not this machine's; its cause has the system's code. */
+export function listen(server: Server, { host, port }: Address): Promise<Address> {
+  return new Promise((resolve, reject) => {
+    server.once('error', (error: NodeJS.ErrnoException) => {
+      const reason = error.code === 'EADDRINUSE' ? 'something listens there already' : error.message
+      reject(new Error(`cannot listen on ${formatAddress({ host, port })}: ${reason}`, { cause: error }))
+    })
+    server.listen(port, host, () => {
+      const { address, port: chosen } = server.address() as AddressInfo
+      resolve({ host: host === 'localhost' ? host : address, port: chosen })
+    })
+  })
+}
+
+/** Stops listening and resolves when the running requests have ended, at the latest after `drainMs`. */
+export function closeServer(server: Server, drainMs: number): Promise<void> {
+  return new Promise((resolve) => {
+    if (!server.listening) return resolve()
+    const timer = setTimeout(() => server.closeAllConnections(), drainMs)
+    // `close` ends the connections that are idle now; one that becomes idle later would stay for its keep-alive.
+    const sweep = setInterval(() => server.closeIdleConnections(), IDLE_SWEEP_MS)
+    server.close(() => {
+      clearTimeout(timer)
+      clearInterval(sweep)
+      resolve()
+    })
+  })
+}

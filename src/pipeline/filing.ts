@@ -1,0 +1,105 @@
+/**
+ * Makes samples of finished exchanges and stores them, and exposures with them: reads bodies and answers, hashes units.
+ * Run by the back office (`node/back-office.ts`), away from requests.
+ */
+import { createHmac } from 'node:crypto'
+import { setImmediate } from 'node:timers/promises'
+import type { ExposureBatch, Log, Queue, Store } from '../domain/ports.ts'
+import { type DrawnOutcome, questionOf } from '../domain/sample.ts'
+import { surfaceNamed } from '../policy/surfaces.ts'
+import { readAnswer } from './answer.ts'
+import type { CountedExposures, ExchangeFacts } from './record.ts'
+import { decompress } from './tap.ts'
+
+/** A finished exchange, each body in one piece. */
+export interface FiledExchange extends ExchangeFacts {
+  /** As the client sent it. */
+  readonly body: Uint8Array
+  /** The answer as the upstream sent it. */
+  readonly answer: Uint8Array
+}
+
+export interface FilingDeps {
+  /** What units are hashed with before they are stored. */
+  readonly unitKey: () => string
+  readonly store: Store
+  readonly queue: Queue
+  readonly log: Log
+}
+
+export class Filing {
+  private readonly deps: FilingDeps
+  private batches: ExposureBatch[] = []
+  private writing: Promise<void> = Promise.resolve()
+  /** Of what came since `writing` began. */
+  private next: Promise<void> | null = null
+
+  constructor(deps: FilingDeps) {
+    this.deps = deps
+  }
+
+  /** Stores exposures, with all that come in while the store is busy. Rejects when they were not stored. */
+  expose(exposures: readonly CountedExposures[]): Promise<void> {
+    for (const { unitHashes, ...counts } of exposures)
+      this.batches.push({ ...counts, units: unitHashes.map((it) => this.storedUnit(it)) })
+    this.next ??= this.writing
+      .catch(() => {})
+      .then(() => {
+        const batches = this.batches
+        this.batches = []
+        this.next = null
+        this.writing = this.deps.store.addExposures(batches)
+        return this.writing
+      })
+    return this.next
+  }
+
+  /** Stores a sample, behind the exposures given before. Never rejects. */
+  async file(exchange: FiledExchange): Promise<DrawnOutcome> {
+    const exposed = this.next ?? this.writing
+    try {
+      await setImmediate()
+      return await this.store(exchange, exposed)
+    } catch (error) {
+      this.deps.log.error({ err: error, sample: exchange.sample.id }, 'a sample could not be stored')
+      return 'store_error'
+    }
+  }
+
+  private async store(exchange: FiledExchange, exposed: Promise<void>): Promise<DrawnOutcome> {
+    const { sample, surface } = exchange
+    const answer = this.readAnswer(exchange)
+    if (typeof answer !== 'object') return answer
+    const { buffer, byteOffset, length } = exchange.body
+    const decoded = surfaceNamed(surface).decode(Buffer.from(buffer, byteOffset, length))
+    const messages = decoded.messages()
+    if (messages === null) return 'unreadable'
+    // Whether they could be stored is told to whoever gave them.
+    await exposed.catch(() => {})
+    const offered = await this.deps.queue.offer({
+      ...sample,
+      unit: this.storedUnit(sample.unit),
+      messages,
+      question: questionOf(messages),
+      answer: answer.text,
+    })
+    return offered ? 'stored' : 'queue_full'
+  }
+
+  private readAnswer({ surface, answer, encoding, streamed, sample }: FiledExchange) {
+    try {
+      return readAnswer(surface, decompress(answer, encoding), streamed)
+    } catch (error) {
+      this.deps.log.warn({ err: error, sample: sample.id }, 'a sampled answer could not be read')
+      return (error as { code?: unknown }).code === 'ERR_BUFFER_TOO_LARGE' ? 'too_large' : 'unreadable'
+    }
+  }
+
+  /**
+   * A unit as it is stored. Whoever has the store and guesses a user's name could confirm it by the hash that assignment
+   * uses; not by this one, without the key.
+   */
+  private storedUnit(unitHash: string): string {
+    return createHmac('sha256', this.deps.unitKey()).update(unitHash).digest('hex').slice(0, 32)
+  }
+}
