@@ -5,9 +5,9 @@
 import { closeSync, openSync } from 'node:fs'
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { Kysely, type SqliteDatabase, SqliteDialect, type SqliteStatement } from 'kysely'
+import { Kysely, type SqliteDatabase, SqliteDialect, type SqliteStatement, sql } from 'kysely'
 import { Migrator } from 'kysely/migration'
-import type { LeasedSample, Queue, QueueStatus } from '../domain/ports.ts'
+import type { LeasedSample, Queue, QueueFill, QueueStatus } from '../domain/ports.ts'
 import type { Sample } from '../domain/sample.ts'
 import type { Verdict } from '../domain/verdict.ts'
 import { SqlStore, toSample } from './store-queries.ts'
@@ -29,6 +29,8 @@ const MIGRATION_ATTEMPTS = 5
 const MIGRATION_WAIT_MS = 200
 /** The number of waiting samples is counted anew this often and kept up in between. */
 const RECOUNT_MS = 1_000
+/** In the words of the partial indexes: SQLite does not look for one where 0 is a parameter. */
+const WAITING = sql<boolean>`done = 0`
 
 /**
  * Opens the store and brings its tables up to date.
@@ -99,27 +101,25 @@ export class SqliteStore extends SqlStore implements Queue {
   }
 
   async offer(sample: Sample): Promise<boolean> {
-    if (performance.now() - this.countedAt > RECOUNT_MS) this.waiting = (await this.status()).depth
-    if (this.waiting >= this.queueLimit) return false
+    const { waiting, limit } = await this.fill()
+    if (waiting >= limit) return false
     if (await this.transact((transaction) => this.insertSample(transaction, sample))) this.waiting++
     return true
   }
 
-  async take(max: number, leaseMs: number): Promise<LeasedSample[]> {
+  async fill(): Promise<QueueFill> {
+    if (performance.now() - this.countedAt > RECOUNT_MS) await this.status()
+    return { waiting: this.waiting, limit: this.queueLimit }
+  }
+
+  async take(max: number, leaseMs: number, checks?: readonly string[]): Promise<LeasedSample[]> {
+    if (checks?.length === 0) return []
     const now = Date.now()
     const rows = await patiently(() =>
       this.db
         .updateTable('samples')
         .set((eb) => ({ visible_at: now + leaseMs, attempts: eb('attempts', '+', 1) }))
-        .where('id', 'in', (eb) =>
-          eb
-            .selectFrom('samples')
-            .select('id')
-            .where('done', '=', 0)
-            .where('visible_at', '<=', now)
-            .orderBy('requested_at')
-            .limit(max),
-        )
+        .where('id', 'in', this.due(now, max, checks))
         .returningAll()
         .execute(),
     )
@@ -128,12 +128,40 @@ export class SqliteStore extends SqlStore implements Queue {
       .map((row) => ({ attempts: row.attempts, sample: toSample(row) }))
   }
 
-  async retry(sampleId: string, delayMs: number): Promise<void> {
+  /** The ids of samples that may be taken. Of certain checks: from each its first ones, which an index has in order. */
+  private due(now: number, max: number, checks?: readonly string[]) {
+    const first = (check: string | null) =>
+      this.db
+        .selectFrom((eb) =>
+          eb
+            .selectFrom('samples')
+            .select(['id', 'visible_at', 'requested_at'])
+            .where(WAITING)
+            .$if(check !== null, (it) => it.where('check_id', '=', check))
+            .where('visible_at', '<=', now)
+            .orderBy('visible_at')
+            .orderBy('requested_at')
+            .limit(max)
+            .as('first'),
+        )
+        .selectAll()
+    const [one = null, ...others] = checks ?? []
+    const all = others.reduce((query, check) => query.unionAll(first(check)), first(one))
+    return this.db
+      .selectFrom(all.as('due'))
+      .select('id')
+      .orderBy('visible_at')
+      .orderBy('requested_at')
+      .limit(max)
+  }
+
+  async retry({ sample, attempts }: LeasedSample, delayMs: number, counted = true): Promise<void> {
     await patiently(() =>
       this.db
         .updateTable('samples')
-        .set({ visible_at: Date.now() + delayMs })
-        .where('id', '=', sampleId)
+        .set({ visible_at: Date.now() + delayMs, attempts: counted ? attempts : attempts - 1 })
+        .where('id', '=', sample.id)
+        .where('attempts', '=', attempts)
         .execute(),
     )
   }
@@ -142,7 +170,7 @@ export class SqliteStore extends SqlStore implements Queue {
     const row = await this.db
       .selectFrom('samples')
       .select((eb) => [eb.fn.countAll<number>().as('depth'), eb.fn.min('requested_at').as('oldest')])
-      .where('done', '=', 0)
+      .where(WAITING)
       .executeTakeFirstOrThrow()
     this.waiting = row.depth
     this.countedAt = performance.now()

@@ -64,7 +64,9 @@ export interface Upstream {
 
 // --- Samples and verdicts -----------------------------------------------------------------------------------
 
-/** A sample that a worker has taken; `attempts` counts this taking. */
+/**
+ * A sample that a worker has taken; `attempts` counts this taking, and tells it from an earlier one whose lease ran out.
+ */
 export interface LeasedSample {
   readonly sample: Sample
   readonly attempts: number
@@ -77,15 +79,31 @@ export interface QueueStatus {
   readonly oldestAt: number | null
 }
 
+export interface QueueFill {
+  /** Samples waiting for a verdict. */
+  readonly waiting: number
+  /** How many may; beyond, `offer` refuses. */
+  readonly limit: number
+}
+
 /** Durable and bounded. Every method may reject with whatever the technology throws. */
 export interface Queue {
   /** @returns false when the queue is full and the sample was not taken. */
   offer(sample: Sample): Promise<boolean>
-  /** Takes up to `max` samples, oldest first; one that is not finished after `leaseMs` may be taken again. */
-  take(max: number, leaseMs: number): Promise<LeasedSample[]>
-  /** Gives a taken sample back, to be taken again after `delayMs`. */
-  retry(sampleId: string, delayMs: number): Promise<void>
+  /**
+   * Takes up to `max` samples, those first that may be taken longest; one that is not finished after `leaseMs` may be taken
+   * again.
+   * @param checks only samples of these; left out: of any.
+   */
+  take(max: number, leaseMs: number, checks?: readonly string[]): Promise<LeasedSample[]>
+  /**
+   * Gives a taken sample back, to be taken again after `delayMs`; nothing happens if it was taken again meanwhile.
+   * @param counted false: what hindered it was nothing of its own, and its `attempts` are as if it had not been taken.
+   */
+  retry(leased: LeasedSample, delayMs: number, counted?: boolean): Promise<void>
   status(): Promise<QueueStatus>
+  /** How full it is, as this process knows: counted once a second at most and kept up in between, so it costs nothing. */
+  fill(): Promise<QueueFill>
 }
 
 /** Exposures of an arm since the last flush. */
@@ -300,7 +318,10 @@ export interface JudgeAnswer {
 }
 
 export interface JudgeModel {
-  /** Asks once; rejects with a `BallastError` (source `upstream`) when there is no answer. */
+  /**
+   * Asks once; rejects with a `BallastError` (source `upstream`) when there is no answer, of the code
+   * `ballast_upstream_unavailable` where that is surely nothing of the question's.
+   */
   ask(model: string, prompt: string, signal: AbortSignal): Promise<JudgeAnswer>
 }
 
@@ -345,6 +366,10 @@ export interface Metrics {
   score(experiment: string, arm: string, rubric: string, score: Score): void
   judgeRequest(model: string, outcome: 'ok' | 'error' | 'cached'): void
   judgeTokens(model: string, kind: 'prompt' | 'completion', tokens: number): void
+  /** What is left of this minute's requests or this day's tokens; null: there is no such budget any more. */
+  judgeBudget(model: string, kind: 'requests' | 'tokens', remaining: number | null): void
+  /** Whether the model is left alone because it keeps failing; null: it is no judge any more. */
+  judgeBreaker(model: string, open: boolean | null): void
   configReload(outcome: ReloadOutcome): void
 }
 
@@ -363,6 +388,8 @@ export const noMetrics: Metrics = {
   score() {},
   judgeRequest() {},
   judgeTokens() {},
+  judgeBudget() {},
+  judgeBreaker() {},
   configReload() {},
 }
 

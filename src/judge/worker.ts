@@ -1,8 +1,9 @@
 /**
  * Judges samples from the queue, off the request path. Started by `node.ts`; the proxy never waits for it.
  *
- * A sample that the judge does not answer goes back to the queue with a growing delay; when its tries are used up,
- * its verdict is `error`. A reply that cannot be read is `unparsed` at once: temperature 0 would give it again.
+ * What cannot be judged now, because of a budget or because the judge keeps failing, is not taken (`gates.ts`). A sample
+ * that the judge does not answer goes back to the queue with a growing delay; when its tries are used up, its verdict is
+ * `error`. A reply that cannot be read is `unparsed` at once: temperature 0 would give it again.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import PQueue from 'p-queue'
@@ -11,9 +12,10 @@ import type { LeasedSample, Queue, Store } from '../domain/ports.ts'
 import type { Sample } from '../domain/sample.ts'
 import type { Score, Verdict } from '../domain/verdict.ts'
 import { decide } from './decide.ts'
+import { Gates, type GatesDeps } from './gates.ts'
 import { Rater, type RaterDeps } from './rater.ts'
 
-export interface JudgeWorkerDeps extends RaterDeps {
+export interface JudgeWorkerDeps extends Omit<RaterDeps, 'gates'>, Omit<GatesDeps, 'count'> {
   readonly queue: Queue
   readonly store: Store
   /** The checks in force. */
@@ -35,6 +37,7 @@ const LAST_RETRY_MS = 60_000
 
 export class JudgeWorker {
   private readonly deps: JudgeWorkerDeps
+  private readonly gates: Gates
   private readonly rater: Rater
   private readonly running: PQueue
   /** Samples taken and not begun. */
@@ -44,10 +47,13 @@ export class JudgeWorker {
   /** Ends its calls, too. */
   private readonly stopping = new AbortController()
   private loop: Promise<void> = Promise.resolve()
+  /** A sample is being judged to see whether a judge is back. */
+  private probing = false
 
   constructor(deps: JudgeWorkerDeps) {
     this.deps = deps
-    this.rater = new Rater(deps)
+    this.gates = new Gates({ ...deps, count: (...counted) => deps.store.count(...counted) })
+    this.rater = new Rater({ ...deps, gates: this.gates })
     this.running = new PQueue({ concurrency: deps.concurrency })
   }
 
@@ -58,6 +64,7 @@ export class JudgeWorker {
   /** Takes no more samples, gives back those not begun, and resolves when the others are judged. */
   async finish(): Promise<void> {
     this.leaving.abort()
+    this.gates.close()
     this.running.clear()
     await Promise.all([...this.waiting].map((it) => this.giveBack(it)))
     await this.loop
@@ -74,9 +81,8 @@ export class JudgeWorker {
     const { signal } = this.leaving
     while (!signal.aborted) {
       try {
-        const leased = await this.deps.queue.take(this.deps.concurrency, this.leaseMs())
-        for (const it of leased) this.enqueue(it)
-        if (leased.length > 0) await this.running.onSizeLessThan(1)
+        await this.gates.refresh()
+        if (await this.take()) await this.running.onSizeLessThan(1)
         else await sleep(POLL_MS, undefined, { signal }).catch(() => {})
       } catch (error) {
         this.deps.log.error({ err: error }, 'the judge cannot read its queue; it tries again')
@@ -85,34 +91,60 @@ export class JudgeWorker {
     }
   }
 
-  private enqueue(leased: LeasedSample): void {
+  /** Takes what may be judged now. @returns whether there was anything. */
+  private async take(): Promise<boolean> {
+    const { queue, concurrency } = this.deps
+    const checks = [...this.deps.checks().values()]
+    const { free, probe } = this.gates.takeable(checks)
+    const leaseMs = this.leaseMs(checks)
+    const most = this.gates.appetite(checks, concurrency)
+    const leased = free === null ? await queue.take(most, leaseMs) : await this.takeOf(free, most, leaseMs)
+    for (const it of leased) void this.enqueue(it)
+    if (probe.length === 0 || this.probing) return leased.length > 0
+    const [one] = await this.takeOf(probe, 1, leaseMs)
+    if (one === undefined) return leased.length > 0
+    this.probing = true
+    void this.enqueue(one).finally(() => {
+      this.probing = false
+    })
+    return true
+  }
+
+  private async takeOf(checks: readonly string[], most: number, leaseMs: number): Promise<LeasedSample[]> {
+    return checks.length === 0 ? [] : await this.deps.queue.take(most, leaseMs, checks)
+  }
+
+  /** Never rejects; resolves when it is judged. */
+  private async enqueue(leased: LeasedSample): Promise<void> {
     this.waiting.add(leased)
-    void this.running.add(() => {
+    const judged = this.running.add(() => {
       this.waiting.delete(leased)
       return this.leaving.signal.aborted ? this.giveBack(leased) : this.judge(leased)
     })
+    // It rejects only when it is cleared away before it began; then `finish` gives the sample back.
+    await judged.catch(() => {})
   }
 
   /** Never rejects. */
   private async giveBack(leased: LeasedSample): Promise<void> {
     this.waiting.delete(leased)
-    const { id } = leased.sample
     await this.deps.queue
-      .retry(id, 0)
+      .retry(leased, 0, false)
       .catch((error: unknown) =>
-        this.deps.log.error({ err: error, sample: id }, 'a sample waits for its lease to end'),
+        this.deps.log.error({ err: error, sample: leased.sample.id }, 'a sample waits for its lease to end'),
       )
   }
 
   /** Two rounds of `concurrency` samples may be taken, and every rubric of a check take its whole timeout. */
-  private leaseMs(): number {
-    const rubrics = Math.max(1, ...[...this.deps.checks().values()].map((check) => check.rubrics.length))
-    return 2 * rubrics * this.deps.timeout + LEASE_MARGIN_MS
+  private leaseMs(checks: readonly Check[]): number {
+    const rubrics = Math.max(1, ...checks.map((check) => check.rubrics.length))
+    return 2 * rubrics * (this.deps.timeout + this.gates.longestWaitMs) + LEASE_MARGIN_MS
   }
 
   /** Never rejects. */
-  private async judge({ sample, attempts }: LeasedSample): Promise<void> {
+  private async judge(leased: LeasedSample): Promise<void> {
     const { deps } = this
+    const { sample, attempts } = leased
     try {
       const check = deps.checks().get(sample.check)
       if (check === undefined) {
@@ -121,12 +153,14 @@ export class JudgeWorker {
       }
       const scores: Record<string, Score> = {}
       for (const rubric of check.rubrics) {
-        const { score, retryable } = await this.rater.rate(check, rubric, sample, this.stopping.signal)
-        if (this.stopping.signal.aborted) return await deps.queue.retry(sample.id, 0)
+        const rating = await this.rater.rate(check, rubric, sample, this.stopping.signal)
+        const { score, retryable, counted } = rating
+        if (this.stopping.signal.aborted) return await deps.queue.retry(leased, 0, false)
+        if (retryable && !counted) return await deps.queue.retry(leased, FIRST_RETRY_MS, false)
         if (retryable && attempts < deps.attempts) {
           const delay =
             Math.min(FIRST_RETRY_MS * 2 ** (attempts - 1), LAST_RETRY_MS) * (0.5 + Math.random() / 2)
-          return await deps.queue.retry(sample.id, Math.round(delay))
+          return await deps.queue.retry(leased, Math.round(delay))
         }
         scores[rubric.id] = score
         if (score.kind === 'error') break
@@ -134,7 +168,7 @@ export class JudgeWorker {
       await this.conclude(sample, check.version, decide(check, scores), scores)
     } catch (error) {
       // The store failed: the lease runs out and the sample is judged again.
-      deps.log.error({ err: error, sample: sample.id }, 'a verdict could not be stored')
+      deps.log.error({ err: error, sample: sample.id }, 'a sample could not be judged: the store failed')
     }
   }
 

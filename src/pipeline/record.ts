@@ -9,6 +9,7 @@ import type { Unit } from '../domain/experiment.ts'
 import type { ExposureBatch, Log, Metrics, Queue, Store } from '../domain/ports.ts'
 import { type DrawnOutcome, questionOf, type Sample, type SampleOutcome } from '../domain/sample.ts'
 import type { DecodedRequest, SurfaceName } from '../policy/surface.ts'
+import { admission, isAdmitted } from '../policy/thinning.ts'
 import { type ReadAnswer, readAnswer } from './answer.ts'
 import { TAP_LIMIT, type Tap } from './tap.ts'
 
@@ -178,9 +179,20 @@ export class Recorder {
       question: questionOf(messages),
       answer: answer.text,
     }
+    const admitted = await this.admit(sample)
+    if (admitted === null) return 'thinned'
     // A sample must not be known of an arm whose exposure is not.
     await this.flush()
-    return (await this.deps.queue.offer(sample)) ? 'stored' : 'queue_full'
+    return (await this.deps.queue.offer(admitted)) ? 'stored' : 'queue_full'
+  }
+
+  /** Thins what was drawn while the queue is more than half full. @returns the sample with what it stands for; null: out. */
+  private async admit(sample: Sample): Promise<Sample | null> {
+    if ((sample.extra ?? null) !== null) return sample
+    const { waiting, limit } = await this.deps.queue.fill()
+    const probability = waiting >= limit ? 1 : admission(waiting, limit)
+    if (!isAdmitted(sample.check, sample.id, probability)) return null
+    return { ...sample, probability: sample.probability * probability }
   }
 
   private count({ sample }: SampledExchange, outcome: DrawnOutcome): void {
