@@ -26,6 +26,10 @@ const TOP_LOGPROBS = 20
 const LARGEST_REPLY = 1024 * 1024
 /** Besides these, all that says "not this request": it would fail again. */
 const WORTH_ANOTHER_TRY = new Set([401, 403, 404, 408, 409, 429])
+/** Statuses that tell of the judge and not of the question: it is not there, not ours, or busy. */
+const NOT_THIS_QUESTION = new Set([401, 404, 429, 503])
+/** So do these, of a connection that never stood. */
+const NEVER_CONNECTED = new Set(['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH'])
 /** What servers answer to a parameter they do not take. */
 const REFUSALS = new Set([400, 422])
 const FILTERED = 'content_filter'
@@ -172,9 +176,22 @@ function describeFailure(
     })
   }
   const status = cause instanceof APIError ? cause.status : undefined
-  if (status !== undefined)
-    return failed(name, `answered with status ${status}${errorCode(cause)}`, isWorthAnotherTry(status))
-  return failed(name, `could not be reached, or its answer not read${systemCode(cause)}`, true)
+  if (status !== undefined) {
+    const what = `answered with status ${status}${errorCode(cause)}`
+    return NOT_THIS_QUESTION.has(status)
+      ? unavailable(name, what)
+      : failed(name, what, isWorthAnotherTry(status))
+  }
+  const code = systemCode(cause)
+  const what = `could not be reached, or its answer not read${code === null ? '' : ` (${code})`}`
+  return code !== null && NEVER_CONNECTED.has(code) ? unavailable(name, what) : failed(name, what, true)
+}
+
+function unavailable(name: string, what: string): BallastError {
+  return new BallastError('ballast_upstream_unavailable', `the ${name} ${what}`, {
+    source: 'upstream',
+    retryable: true,
+  })
 }
 
 function isWorthAnotherTry(status: number): boolean {
@@ -187,13 +204,13 @@ function errorCode(error: unknown): string {
   return typeof code === 'string' && /^[\w.-]{1,60}$/.test(code) ? ` (${code})` : ''
 }
 
-/** ` (ECONNREFUSED)`, from the depth of a chain of causes; nothing where there is no such code. */
-function systemCode(error: unknown): string {
+/** `ECONNREFUSED`, from the depth of a chain of causes; null where there is no such code. */
+function systemCode(error: unknown): string | null {
   for (const cause of chain(error)) {
     const { code } = cause as NodeJS.ErrnoException
-    if (typeof code === 'string') return ` (${code})`
+    if (typeof code === 'string') return code
   }
-  return ''
+  return null
 }
 
 function chain(error: unknown): Error[] {

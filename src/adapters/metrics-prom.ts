@@ -104,6 +104,18 @@ export function createPrometheusMetrics(): PrometheusMetrics {
     ['model', 'outcome'],
   )
   const judgeTokens = counter('ballast_judge_tokens_total', 'Tokens the judge used.', ['model', 'kind'])
+  const judgeBudget = new Gauge({
+    name: 'ballast_judge_budget_remaining',
+    help: "What is left of a judge's budget: requests of this minute, tokens of this UTC day.",
+    labelNames: ['model', 'kind'],
+    registers,
+  })
+  const judgeBreaker = new Gauge({
+    name: 'ballast_judge_breaker_open',
+    help: '1 while a judge that keeps failing is left alone but for a question now and then.',
+    labelNames: ['model'],
+    registers,
+  })
 
   const reloads = counter(
     'ballast_config_reloads_total',
@@ -215,6 +227,14 @@ export function createPrometheusMetrics(): PrometheusMetrics {
     },
     judgeRequest: (model, outcome) => judgeRequests.inc({ model, outcome }),
     judgeTokens: (model, kind, tokens) => judgeTokens.inc({ model, kind }, tokens),
+    judgeBudget: (model, kind, remaining) => {
+      if (remaining === null) judgeBudget.remove({ model, kind })
+      else judgeBudget.set({ model, kind }, remaining)
+    },
+    judgeBreaker: (model, open) => {
+      if (open === null) judgeBreaker.remove({ model })
+      else judgeBreaker.set({ model }, open ? 1 : 0)
+    },
     configReload: (outcome) => reloads.inc({ outcome }),
     officeRestart: () => officeRestarts.inc(),
   }

@@ -282,6 +282,9 @@ export abstract class SqlStore implements Store, Archive {
         )
         .returning('n')
         .executeTakeFirstOrThrow()
+      // The first one to count under a new name sweeps what is old.
+      if (Number(row.n) === amount)
+        await this.db.deleteFrom('counters').where('until', '<', Date.now()).execute()
       return Number(row.n)
     })
   }
@@ -583,7 +586,8 @@ function sampleRow(sample: Sample): Row<'samples'> {
     answer: sample.answer,
     erased: 0,
     done: 0,
-    visible_at: 0,
+    // Those that waited longest are taken first, and one that was given back stands behind those that wait already.
+    visible_at: Math.min(sample.requestedAt, Date.now()),
     attempts: 0,
     extra: sample.extra ?? null,
   }

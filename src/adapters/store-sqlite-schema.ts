@@ -199,6 +199,19 @@ export const migrations: Record<string, Migration> = {
         .columns(['experiment', 'check_id', 'requested_at'])
         .where('done' as never, '=', 0 as never)
         .execute()
+      // The queue: to take samples must not cost more where many wait that are not due, or are of another check.
+      await db.schema.dropIndex('samples_waiting').execute()
+      for (const [name, columns] of [
+        ['samples_due', ['visible_at', 'requested_at']],
+        ['samples_due_of_check', ['check_id', 'visible_at', 'requested_at']],
+      ] as const) {
+        await db.schema
+          .createIndex(name)
+          .on('samples')
+          .columns([...columns])
+          .where('done' as never, '=', 0 as never)
+          .execute()
+      }
       await sql`
         insert into tallies
         select experiment, check_id, check_version, arm, coalesce(policy_hash, ''),

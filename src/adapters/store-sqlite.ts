@@ -11,9 +11,10 @@ import {
   type SqliteDatabase,
   SqliteDialect,
   type SqliteStatement,
+  sql,
 } from 'kysely'
 import { Migrator } from 'kysely/migration'
-import type { LeasedSample, Queue, QueueStatus } from '../domain/ports.ts'
+import type { LeasedSample, Queue, QueueFill, QueueStatus } from '../domain/ports.ts'
 import type { Sample } from '../domain/sample.ts'
 import type { Verdict } from '../domain/verdict.ts'
 import { SqlStore, toSample } from './store-queries.ts'
@@ -35,6 +36,8 @@ const MIGRATION_ATTEMPTS = 5
 const MIGRATION_WAIT_MS = 200
 /** The number of waiting samples is counted anew this often and kept up in between. */
 const RECOUNT_MS = 1_000
+/** In the words of the partial indexes: SQLite does not look for one where 0 is a parameter. */
+const WAITING = sql<boolean>`done = 0`
 
 /**
  * Opens the store and brings its tables up to date.
@@ -105,28 +108,26 @@ export class SqliteStore extends SqlStore implements Queue {
   }
 
   async offer(sample: Sample): Promise<boolean> {
-    if (performance.now() - this.countedAt > RECOUNT_MS) this.waiting = (await this.status()).depth
+    const { waiting, limit } = await this.fill()
     // One that is offered again, because nobody knew whether it was stored, is not refused.
-    if (this.waiting >= this.queueLimit) return await this.has(sample.id)
+    if (waiting >= limit) return await this.has(sample.id)
     if (await this.transact((transaction) => this.insertSample(transaction, sample))) this.waiting++
     return true
   }
 
-  async take(max: number, leaseMs: number): Promise<LeasedSample[]> {
+  async fill(): Promise<QueueFill> {
+    if (performance.now() - this.countedAt > RECOUNT_MS) await this.status()
+    return { waiting: this.waiting, limit: this.queueLimit }
+  }
+
+  async take(max: number, leaseMs: number, checks?: readonly string[]): Promise<LeasedSample[]> {
+    if (checks?.length === 0) return []
     const now = Date.now()
     const rows = await patiently(() =>
       this.db
         .updateTable('samples')
         .set((eb) => ({ visible_at: now + leaseMs, attempts: eb('attempts', '+', 1) }))
-        .where('id', 'in', (eb) =>
-          eb
-            .selectFrom('samples')
-            .select('id')
-            .where('done', '=', 0)
-            .where('visible_at', '<=', now)
-            .orderBy('requested_at')
-            .limit(max),
-        )
+        .where('id', 'in', this.due(now, max, checks))
         .returningAll()
         .execute(),
     )
@@ -135,13 +136,40 @@ export class SqliteStore extends SqlStore implements Queue {
       .map((row) => ({ attempts: row.attempts, sample: toSample(row) }))
   }
 
+  /** The ids of samples that may be taken. Of certain checks: from each its first ones, which an index has in order. */
+  private due(now: number, max: number, checks?: readonly string[]) {
+    const first = (check: string | null) =>
+      this.db
+        .selectFrom((eb) =>
+          eb
+            .selectFrom('samples')
+            .select(['id', 'visible_at', 'requested_at'])
+            .where(WAITING)
+            .$if(check !== null, (it) => it.where('check_id', '=', check))
+            .where('visible_at', '<=', now)
+            .orderBy('visible_at')
+            .orderBy('requested_at')
+            .limit(max)
+            .as('first'),
+        )
+        .selectAll()
+    const [one = null, ...others] = checks ?? []
+    const all = others.reduce((query, check) => query.unionAll(first(check)), first(one))
+    return this.db
+      .selectFrom(all.as('due'))
+      .select('id')
+      .orderBy('visible_at')
+      .orderBy('requested_at')
+      .limit(max)
+  }
+
   async extend(leased: readonly LeasedSample[], leaseMs: number): Promise<LeasedSample[]> {
     if (leased.length === 0) return []
     const rows = await patiently(() =>
       this.db
         .updateTable('samples')
         .set({ visible_at: Date.now() + leaseMs })
-        .where('done', '=', 0)
+        .where(WAITING)
         .where(heldAs(leased))
         .returning(['id', 'attempts'])
         .execute(),
@@ -160,12 +188,13 @@ export class SqliteStore extends SqlStore implements Queue {
     )
   }
 
-  async release(leased: readonly LeasedSample[]): Promise<void> {
+  async release(leased: readonly LeasedSample[], delayMs = 0): Promise<void> {
     if (leased.length === 0) return
+    const visibleAt = delayMs === 0 ? 0 : Date.now() + delayMs
     await patiently(() =>
       this.db
         .updateTable('samples')
-        .set((eb) => ({ visible_at: 0, attempts: eb('attempts', '-', 1) }))
+        .set((eb) => ({ visible_at: visibleAt, attempts: eb('attempts', '-', 1) }))
         .where(heldAs(leased))
         .execute(),
     )
@@ -180,7 +209,7 @@ export class SqliteStore extends SqlStore implements Queue {
     const row = await this.db
       .selectFrom('samples')
       .select((eb) => [eb.fn.countAll<number>().as('depth'), eb.fn.min('requested_at').as('oldest')])
-      .where('done', '=', 0)
+      .where(WAITING)
       .executeTakeFirstOrThrow()
     this.waiting = row.depth
     this.countedAt = performance.now()

@@ -159,8 +159,12 @@ function referJudgeUpstreams(source: YamlSource, catalog: Catalog | null): void 
     places.push([at, upstream])
     if (typeof upstream === 'string' && !Object.hasOwn(upstreams, upstream))
       source.report(at, `upstream "${upstream}" does not exist`)
-    if (catalog !== null && !asked.has(model))
-      source.reportKey(['judge', 'upstreams'], model, `no judge and no rubric is called "${model}"`)
+  }
+  for (const key of ['upstreams', 'budgets']) {
+    for (const model of Object.keys(mapping(judge[key]))) {
+      if (catalog !== null && !asked.has(model))
+        source.reportKey(['judge', key], model, `no judge and no rubric is called "${model}"`)
+    }
   }
   for (const [at, name] of places) {
     if (mapping(upstreams[String(name)]).api_key === 'passthrough') {

@@ -108,6 +108,16 @@ const ConfiguredRoute = Route.extend({
   ),
 })
 
+/** What a judge model may be asked. */
+const budget = {
+  requests_per_minute: whole(1)
+    .optional()
+    .describe('Questions to each judge model; spread over the minute. Without it there is no such limit.'),
+  tokens_per_day: whole(1)
+    .optional()
+    .describe('Tokens to and from each judge model, by UTC day. Without it there is no such limit.'),
+}
+
 const Judge = z
   .strictObject({
     upstream: z.string().describe('Name of the upstream that has the judge models.'),
@@ -138,6 +148,11 @@ const Judge = z
         'How many characters of question, conversation and answer the judge sees; longer ones are cut in the middle.',
       ),
     concurrency: whole(1).prefault(8).describe('Samples judged at a time.'),
+    ...budget,
+    budgets: z
+      .record(z.string(), z.strictObject(budget))
+      .default({})
+      .describe('Model to its own requests_per_minute and tokens_per_day, in place of those of all.'),
     timeout: Duration.prefault('60s').describe('For one answer of the judge. Duration with a unit.'),
     attempts: whole(1)
       .prefault(30)

@@ -102,10 +102,10 @@ export type Experiment = z.infer<typeof Experiment>
 export const ExperimentName = Name
 
 /**
- * Names no experiment may have: the first words of what `policy/assign.ts` hashes for other decisions about a unit, which
+ * Names no experiment may have: the first words of what `policy/` hashes for other decisions about a unit, which
  * must not depend on an experiment's.
  */
-export const RESERVED_NAMES: readonly string[] = ['holdout', 'exclusive']
+export const RESERVED_NAMES: readonly string[] = ['holdout', 'exclusive', 'thin']
 
 /** What to do with a request that holds text like the model's training context. */
 export const TriggerAction = z.enum(['flag', 'strip', 'block'])

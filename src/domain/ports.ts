@@ -77,19 +77,32 @@ export interface QueueStatus {
   readonly oldestAt: number | null
 }
 
+export interface QueueFill {
+  /** Samples waiting for a verdict. */
+  readonly waiting: number
+  /** How many may; beyond, `offer` refuses. */
+  readonly limit: number
+}
+
 /** Durable and bounded. Every method may reject with whatever the technology throws. */
 export interface Queue {
   /** @returns false when the queue is full and the sample was not taken. */
   offer(sample: Sample): Promise<boolean>
-  /** Takes up to `max` samples, oldest first; one that is not finished after `leaseMs`, nor extended, may be taken again. */
-  take(max: number, leaseMs: number): Promise<LeasedSample[]>
+  /**
+   * Takes up to `max` samples, those first that may be taken longest; one that is not finished after `leaseMs`, nor
+   * extended, may be taken again.
+   * @param checks only samples of these; left out: of any.
+   */
+  take(max: number, leaseMs: number, checks?: readonly string[]): Promise<LeasedSample[]>
   /** Keeps taken samples for `leaseMs` from now. @returns those of them that nobody else has taken meanwhile. */
   extend(leased: readonly LeasedSample[], leaseMs: number): Promise<LeasedSample[]>
   /** Gives a taken sample back, to be taken again after `delayMs`. */
   retry(leased: LeasedSample, delayMs: number): Promise<void>
-  /** Gives taken samples back as if they had not been taken. */
-  release(leased: readonly LeasedSample[]): Promise<void>
+  /** Gives taken samples back as if they had not been taken: nothing of their own hindered them. `delayMs`: default 0. */
+  release(leased: readonly LeasedSample[], delayMs?: number): Promise<void>
   status(): Promise<QueueStatus>
+  /** How full it is, as this process knows: counted once a second at most and kept up in between, so it costs nothing. */
+  fill(): Promise<QueueFill>
 }
 
 /** Exposures of an arm since the last flush. */
@@ -304,7 +317,10 @@ export interface JudgeAnswer {
 }
 
 export interface JudgeModel {
-  /** Asks once; rejects with a `BallastError` (source `upstream`) when there is no answer. */
+  /**
+   * Asks once; rejects with a `BallastError` (source `upstream`) when there is no answer, of the code
+   * `ballast_upstream_unavailable` where that is surely nothing of the question's.
+   */
   ask(model: string, prompt: string, signal: AbortSignal): Promise<JudgeAnswer>
 }
 
@@ -349,6 +365,10 @@ export interface Metrics {
   score(experiment: string, arm: string, rubric: string, score: Score): void
   judgeRequest(model: string, outcome: 'ok' | 'error' | 'cached'): void
   judgeTokens(model: string, kind: 'prompt' | 'completion', tokens: number): void
+  /** What is left of this minute's requests or this day's tokens; null: there is no such budget any more. */
+  judgeBudget(model: string, kind: 'requests' | 'tokens', remaining: number | null): void
+  /** Whether the model is left alone because it keeps failing; null: it is no judge any more. */
+  judgeBreaker(model: string, open: boolean | null): void
   configReload(outcome: ReloadOutcome): void
   /** The thread that stores and judges has died and is replaced. */
   officeRestart(): void
@@ -369,6 +389,8 @@ export const noMetrics: Metrics = {
   score() {},
   judgeRequest() {},
   judgeTokens() {},
+  judgeBudget() {},
+  judgeBreaker() {},
   configReload() {},
   officeRestart() {},
 }

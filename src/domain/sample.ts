@@ -18,7 +18,7 @@ export interface Sample {
   readonly policyHash: string | null
   readonly check: string
   readonly checkVersion: string
-  /** With what probability this exchange was sampled, 0 to 1. */
+  /** With what probability this exchange is here, 0 to 1: that it was drawn, and that the queue admitted it. */
   readonly probability: number
   /**
    * Why it was kept although it was not drawn: `trigger`, its text is like the training context. Judged and shown, but no
@@ -46,6 +46,8 @@ export type SampleOutcome = DrawnOutcome | `extra_${DrawnOutcome}`
 /** What became of an exchange that was to be judged. */
 export type DrawnOutcome =
   | 'stored'
+  /** Drawn again while the queue was more than half full, and not taken; the others stand for it (`policy/thinning.ts`). */
+  | 'thinned'
   /** The queue holds as many samples as it may. */
   | 'queue_full'
   /** The client left or the upstream broke off. */

@@ -5,11 +5,11 @@
 import { hash, randomBytes } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
 import type { Check, Rubric } from '../domain/check.ts'
-import { toBallastError } from '../domain/errors.ts'
 import type { JudgeModel, Log, Metrics } from '../domain/ports.ts'
 import type { Sample } from '../domain/sample.ts'
 import type { PlainScore, Score } from '../domain/verdict.ts'
 import { combineScores } from './combine.ts'
+import type { Gates } from './gates.ts'
 import { buildPrompt } from './prompt.ts'
 import { readAnswer } from './reading.ts'
 
@@ -17,8 +17,8 @@ export interface RaterDeps {
   readonly judge: JudgeModel
   readonly metrics: Metrics
   readonly log: Log
-  /** The judge models where a rubric names none. */
-  readonly models: readonly string[]
+  /** What stands between judging and each judge model. */
+  readonly gates: Gates
   /** How often each model is asked where a rubric does not say. */
   readonly repeat: number
   /** How long question, conversation and answer may each be in a prompt, in UTF-16 units. */
@@ -27,15 +27,22 @@ export interface RaterDeps {
   readonly nonce?: () => string
 }
 
-/** What came of asking about a rubric, and whether asking again may help. */
+/** What came of asking about a rubric. */
 export interface Rating {
   readonly score: Score
+  /** Whether asking again may help. */
   readonly retryable: boolean
+  /** Whether that it failed says something of the sample, so that it counts as one of its tries. */
+  readonly counted: boolean
 }
+
+/** Why a question has no answer: something of the sample's, the judge's trouble, or its budget. */
+type Hindrance = 'sample' | 'judge' | 'budget'
 
 interface PlainRating {
   readonly score: PlainScore
-  readonly retryable: boolean
+  /** Null where asking again would not help. */
+  readonly hindrance: Hindrance | null
 }
 
 /** A judge in trouble fails many times; that is said now and then. */
@@ -43,6 +50,10 @@ const WARN_EVERY_MS = 30_000
 /** Judged rubrics that are remembered: an identical exchange is judged once. */
 const REMEMBERED = 10_000
 const LONGEST_MESSAGE = 200
+const HELD = {
+  breaker: 'the judge was not asked: it keeps failing',
+  budget: 'the judge was not asked: its budget is used up',
+} as const
 
 export class Rater {
   private readonly deps: RaterDeps
@@ -57,9 +68,9 @@ export class Rater {
     this.nonce = deps.nonce ?? (() => randomBytes(16).toString('hex'))
   }
 
-  /** Never rejects. */
+  /** @throws whatever the store throws, that keeps the budgets. */
   async rate(check: Check, rubric: Rubric, sample: Sample, signal: AbortSignal): Promise<Rating> {
-    const models = rubric.models ?? (rubric.model === undefined ? this.deps.models : [rubric.model])
+    const models = this.deps.gates.modelsOf(rubric)
     const turns = Array.from({ length: rubric.repeat ?? this.deps.repeat }, (_, turn) => turn)
     const parts = await Promise.all(
       models.flatMap((model) =>
@@ -73,7 +84,13 @@ export class Rater {
       rubric,
       parts.map(({ model, score }) => ({ model, score })),
     )
-    return { score, retryable: parts.some(({ retryable }) => retryable) }
+    const hindrances = parts.map(({ hindrance }) => hindrance)
+    return {
+      score,
+      retryable: hindrances.some((it) => it !== null),
+      // Where others have judged, the one that is missing is waited for only so long.
+      counted: !hindrances.includes('budget') && hindrances.some((it) => it !== 'judge'),
+    }
   }
 
   private async rateOnce(
@@ -90,7 +107,7 @@ export class Rater {
     const known = this.remembered.get(key)
     if (known !== undefined) {
       this.deps.metrics.judgeRequest(model, 'cached')
-      return { score: known, retryable: false }
+      return { score: known, hindrance: null }
     }
     // Identical exchanges that come together are asked about once.
     const asked = this.asking.get(key)
@@ -106,32 +123,36 @@ export class Rater {
     return rating
   }
 
-  /** Never rejects. */
   private async ask(
     model: string,
     rubric: Rubric,
     sample: Sample,
     signal: AbortSignal,
   ): Promise<PlainRating> {
-    const { judge, metrics, log, textLimit } = this.deps
-    try {
-      const prompt = buildPrompt(rubric, sample, this.nonce(), textLimit)
-      const answer = await judge.ask(model, prompt, signal)
+    const { judge, gates, metrics, log, textLimit } = this.deps
+    const prompt = buildPrompt(rubric, sample, this.nonce(), textLimit)
+    const asked = await gates.of(model).ask(sample.id, prompt, signal, () => judge.ask(model, prompt, signal))
+    if (asked.kind === 'held')
+      return {
+        score: { kind: 'error', message: HELD[asked.by] },
+        hindrance: asked.by === 'breaker' ? 'judge' : 'budget',
+      }
+    if (asked.kind === 'answered') {
+      const { answer } = asked
       metrics.judgeRequest(model, 'ok')
       metrics.judgeTokens(model, 'prompt', answer.promptTokens)
       metrics.judgeTokens(model, 'completion', answer.completionTokens)
-      return { score: readAnswer(rubric, answer), retryable: false }
-    } catch (thrown) {
-      const error = toBallastError(thrown)
-      if (!signal.aborted) {
-        metrics.judgeRequest(model, 'error')
-        this.warn(model, error.message)
-        log.debug({ err: error, sample: sample.id, model }, 'the judge did not answer')
-      }
-      return {
-        score: { kind: 'error', message: error.message.slice(0, LONGEST_MESSAGE) },
-        retryable: error.retryable,
-      }
+      return { score: readAnswer(rubric, answer), hindrance: null }
+    }
+    const { error, judges } = asked
+    if (!signal.aborted) {
+      metrics.judgeRequest(model, 'error')
+      this.warn(model, error.message)
+      log.debug({ err: error, sample: sample.id, model }, 'the judge did not answer')
+    }
+    return {
+      score: { kind: 'error', message: error.message.slice(0, LONGEST_MESSAGE) },
+      hindrance: !error.retryable ? null : judges ? 'judge' : 'sample',
     }
   }
 

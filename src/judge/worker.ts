@@ -1,8 +1,10 @@
 /**
  * Judges samples from the queue, off the request path. Started by `node/judging.ts`; the proxy never waits for it.
  *
- * What it has taken is its own for some seconds, prolonged as long as it lives. A sample that the judge does not answer goes
- * back to the queue with a growing delay; when its tries are used up, its verdict is `error`. A reply that cannot be read is `unparsed` at once: temperature 0 would give it again.
+ * What it has taken is its own for some seconds, prolonged as long as it lives. What cannot be judged now, because of a budget
+ * or because the judge keeps failing, is not taken (`gates.ts`). A sample that the judge does not answer goes back to the queue
+ * with a growing delay; when its tries are used up, its verdict is `error`. A reply that cannot be read is `unparsed` at once:
+ * temperature 0 would give it again.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import PQueue from 'p-queue'
@@ -11,9 +13,10 @@ import type { LeasedSample, Queue, Store } from '../domain/ports.ts'
 import type { Sample } from '../domain/sample.ts'
 import type { Score, Verdict } from '../domain/verdict.ts'
 import { decide } from './decide.ts'
+import { Gates, type GatesDeps } from './gates.ts'
 import { Rater, type RaterDeps } from './rater.ts'
 
-export interface JudgeWorkerDeps extends RaterDeps {
+export interface JudgeWorkerDeps extends Omit<RaterDeps, 'gates'>, Omit<GatesDeps, 'count'> {
   readonly queue: Queue
   readonly store: Store
   /** The checks in force. */
@@ -38,6 +41,7 @@ const LAST_RETRY_MS = 60_000
 
 export class JudgeWorker {
   private readonly deps: JudgeWorkerDeps
+  private readonly gates: Gates
   private readonly rater: Rater
   private readonly running: PQueue
   private readonly leaseMs: number
@@ -50,10 +54,13 @@ export class JudgeWorker {
   /** Ends its calls, too. */
   private readonly stopping = new AbortController()
   private loop: Promise<void> = Promise.resolve()
+  /** A sample is being judged to see whether a judge is back. */
+  private probing = false
 
   constructor(deps: JudgeWorkerDeps) {
     this.deps = deps
-    this.rater = new Rater(deps)
+    this.gates = new Gates({ ...deps, count: (...counted) => deps.store.count(...counted) })
+    this.rater = new Rater({ ...deps, gates: this.gates })
     this.leaseMs = deps.leaseMs ?? LEASE_MS
     this.running = new PQueue({ concurrency: deps.concurrency })
   }
@@ -66,6 +73,7 @@ export class JudgeWorker {
   /** Takes no more samples, gives back those not begun, and resolves when the others are judged. */
   async finish(): Promise<void> {
     this.leaving.abort()
+    this.gates.close()
     this.running.clear()
     await this.giveBack([...this.waiting])
     await this.loop
@@ -83,9 +91,8 @@ export class JudgeWorker {
     const { signal } = this.leaving
     while (!signal.aborted) {
       try {
-        const leased = await this.deps.queue.take(this.deps.concurrency, this.leaseMs)
-        for (const it of leased) this.enqueue(it)
-        if (leased.length > 0) await this.running.onSizeLessThan(1)
+        await this.gates.refresh()
+        if (await this.take()) await this.running.onSizeLessThan(1)
         else await sleep(POLL_MS, undefined, { signal }).catch(() => {})
       } catch (error) {
         this.deps.log.error({ err: error }, 'the judge cannot read its queue; it tries again')
@@ -94,16 +101,41 @@ export class JudgeWorker {
     }
   }
 
-  private enqueue(leased: LeasedSample): void {
+  /** Takes what may be judged now. @returns whether there was anything. */
+  private async take(): Promise<boolean> {
+    const { queue, concurrency } = this.deps
+    const checks = [...this.deps.checks().values()]
+    const { free, probe } = this.gates.takeable(checks)
+    const most = this.gates.appetite(checks, concurrency)
+    const leased = free === null ? await queue.take(most, this.leaseMs) : await this.takeOf(free, most)
+    for (const it of leased) void this.enqueue(it)
+    if (probe.length === 0 || this.probing) return leased.length > 0
+    const [one] = await this.takeOf(probe, 1)
+    if (one === undefined) return leased.length > 0
+    this.probing = true
+    void this.enqueue(one).finally(() => {
+      this.probing = false
+    })
+    return true
+  }
+
+  private async takeOf(checks: readonly string[], most: number): Promise<LeasedSample[]> {
+    return checks.length === 0 ? [] : await this.deps.queue.take(most, this.leaseMs, checks)
+  }
+
+  /** Never rejects; resolves when it is judged. */
+  private async enqueue(leased: LeasedSample): Promise<void> {
     this.held.add(leased)
     this.waiting.add(leased)
-    void this.running.add(async () => {
+    const judged = this.running.add(async () => {
       // Another may have it by now.
       if (!this.waiting.delete(leased)) return
       if (this.leaving.signal.aborted) return await this.giveBack([leased])
       await this.judge(leased)
       this.held.delete(leased)
     })
+    // It rejects only when it is cleared away before it began; then `finish` gives the sample back.
+    await judged.catch(() => {})
   }
 
   /** Never rejects. */
@@ -122,13 +154,13 @@ export class JudgeWorker {
   }
 
   /** Never rejects. */
-  private async giveBack(leased: readonly LeasedSample[]): Promise<void> {
+  private async giveBack(leased: readonly LeasedSample[], delayMs = 0): Promise<void> {
     for (const it of leased) {
       this.held.delete(it)
       this.waiting.delete(it)
     }
     await this.deps.queue
-      .release(leased)
+      .release(leased, delayMs)
       .catch((error: unknown) => this.deps.log.error({ err: error }, 'samples wait for their lease to end'))
   }
 
@@ -146,8 +178,10 @@ export class JudgeWorker {
       if (attempts - 1 > deps.attempts) return await this.concludeUnjudged(leased, check)
       const scores: Record<string, Score> = {}
       for (const rubric of check.rubrics) {
-        const { score, retryable } = await this.rater.rate(check, rubric, sample, this.stopping.signal)
+        const rating = await this.rater.rate(check, rubric, sample, this.stopping.signal)
+        const { score, retryable, counted } = rating
         if (this.stopping.signal.aborted) return await this.giveBack([leased])
+        if (retryable && !counted) return await this.giveBack([leased], FIRST_RETRY_MS)
         if (retryable && attempts < deps.attempts) {
           const delay =
             Math.min(FIRST_RETRY_MS * 2 ** (attempts - 1), LAST_RETRY_MS) * (0.5 + Math.random() / 2)
@@ -160,7 +194,7 @@ export class JudgeWorker {
       await this.conclude(sample, check.version, decide(check, scores), scores)
     } catch (error) {
       // The store failed: the lease runs out and the sample is judged again.
-      deps.log.error({ err: error, sample: sample.id }, 'a verdict could not be stored')
+      deps.log.error({ err: error, sample: sample.id }, 'a sample could not be judged: the store failed')
     }
   }
 

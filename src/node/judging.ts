@@ -6,6 +6,7 @@ import { isDeepStrictEqual } from 'node:util'
 import { createOpenAIJudge } from '../adapters/judge-openai.ts'
 import type { Config } from '../config/load.ts'
 import type { JudgeModel, Log, Metrics } from '../domain/ports.ts'
+import type { Budget } from '../judge/gate.ts'
 import { JudgeWorker } from '../judge/worker.ts'
 import type { OpenStore } from './stores.ts'
 
@@ -72,6 +73,7 @@ export class Judging {
       concurrency: judge.concurrency,
       timeout: judge.timeout,
       attempts: judge.attempts,
+      budget: budgetOf(judge),
     })
   }
 }
@@ -91,6 +93,18 @@ function settingsOf({ judge, upstreams }: JudgingConfig) {
     return [name, { baseUrl, apiKey }] as const
   })
   return { judge: rest, upstreams: Object.fromEntries(places) }
+}
+
+/** What each model may cost: what is said of it, else what is said of all. */
+function budgetOf(judge: NonNullable<Settings>['judge']): (model: string) => Budget {
+  return (model) => {
+    const own = judge.budgets[model]
+    return {
+      requestsPerMinute: own?.requests_per_minute ?? judge.requests_per_minute ?? null,
+      tokensPerDay: own?.tokens_per_day ?? judge.tokens_per_day ?? null,
+      replyTokens: judge.max_tokens,
+    }
+  }
 }
 
 /** Asks each model where the configuration says it is. */

@@ -7,6 +7,7 @@ import { setImmediate } from 'node:timers/promises'
 import type { ExposureBatch, Log, Queue, Store } from '../domain/ports.ts'
 import { type DrawnOutcome, questionOf } from '../domain/sample.ts'
 import { surfaceNamed } from '../policy/surfaces.ts'
+import { admission, isAdmitted } from '../policy/thinning.ts'
 import { readAnswer } from './answer.ts'
 import type { CountedExposures, ExchangeFacts } from './record.ts'
 import { decompress } from './tap.ts'
@@ -76,14 +77,28 @@ export class Filing {
     if (messages === null) return 'unreadable'
     // Whether they could be stored is told to whoever gave them.
     await exposed.catch(() => {})
+    const probability = await this.admit(sample)
+    if (probability === null) return 'thinned'
     const offered = await this.deps.queue.offer({
       ...sample,
+      probability,
       unit: this.storedUnit(sample.unit),
       messages,
       question: questionOf(messages),
       answer: answer.text,
     })
     return offered ? 'stored' : 'queue_full'
+  }
+
+  /**
+   * Thins what was drawn while the queue is more than half full.
+   * @returns with what probability the sample is here, all in all; null: it is not.
+   */
+  private async admit({ id, check, probability, extra }: ExchangeFacts['sample']): Promise<number | null> {
+    if ((extra ?? null) !== null) return probability
+    const { waiting, limit } = await this.deps.queue.fill()
+    const share = waiting >= limit ? 1 : admission(waiting, limit)
+    return isAdmitted(check, id, share) ? probability * share : null
   }
 
   private readAnswer({ surface, answer, encoding, streamed, sample }: FiledExchange) {

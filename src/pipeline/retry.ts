@@ -2,6 +2,8 @@
  * Retries, fallback and circuit breaking round `Upstream`s: itself an `Upstream`. Composed by `node.ts`; the pipeline
  * does not know it is there. What is tried again and what not is in `docs/failover.md`.
  */
+
+import type { Breaker, Pass } from '../domain/breaker.ts'
 import { BallastError } from '../domain/errors.ts'
 import type {
   Log,
@@ -12,7 +14,6 @@ import type {
   UpstreamRequest,
 } from '../domain/ports.ts'
 import { findHeader } from '../policy/raw-headers.ts'
-import type { Breaker, Pass } from './breaker.ts'
 
 /** An upstream, how often to try it again, and what guards it. */
 export interface Target {

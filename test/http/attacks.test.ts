@@ -5,7 +5,7 @@
 import { connect, createServer, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, onTestFinished, test } from 'vitest'
-import { Breaker } from '../../src/pipeline/breaker.ts'
+import { Breaker } from '../../src/domain/breaker.ts'
 import { eventually, metricValue, startTestBallast, startTestUpstream } from '../support/ballast.ts'
 import { type Answer, completion, json } from '../support/upstream.ts'
 

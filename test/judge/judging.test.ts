@@ -330,13 +330,13 @@ describe('sampling', () => {
   })
 
   test('a full queue refuses the newest and says so', async () => {
-    const { ballast, ask } = await start(() => {}, 'judge: {upstream: judge, model: judge-1, queue: 3}')
+    const { ballast, ask } = await start(() => {}, 'judge: {upstream: judge, model: judge-1, queue: 1}')
     for (let index = 0; index < 5; index++) await ask(`${index}`)
     await eventually(async () => metricValue(await ballast.metrics(), 'ballast_samples_total') === 5)
     const text = await ballast.metrics()
-    expect(metricValue(text, 'ballast_samples_total', { outcome: 'stored' })).toBe(3)
-    expect(metricValue(text, 'ballast_samples_total', { outcome: 'queue_full' })).toBe(2)
-    expect(metricValue(text, 'ballast_judge_queue_depth')).toBe(3)
+    expect(metricValue(text, 'ballast_samples_total', { outcome: 'stored' })).toBe(1)
+    expect(metricValue(text, 'ballast_samples_total', { outcome: 'queue_full' })).toBe(4)
+    expect(metricValue(text, 'ballast_judge_queue_depth')).toBe(1)
   })
 })
 

@@ -4,6 +4,9 @@
 export const BEFORE_TALLIES = `
   drop index samples_of_unit;
   drop index samples_unjudged;
+  drop index samples_due;
+  drop index samples_due_of_check;
+  create index samples_waiting on samples (done, requested_at, visible_at);
   drop table tallies;
   drop table score_tallies;
   drop table labels;

@@ -1,6 +1,7 @@
 /**
- * A circuit breaker: an upstream that keeps failing is left alone for a while, then tried with one request. Used by
- * `retry.ts`. Libraries for it wrap promises; here an attempt is a run of events, so it only keeps the state.
+ * A circuit breaker: who keeps failing is left alone for a while, then tried with one request. Used by the pipeline for
+ * upstreams (`retry.ts`) and by judging for judge models (`gate.ts`). Libraries for it wrap promises; here an attempt may
+ * be a run of events, and whether one would be let through is asked before there is one, so it only keeps the state.
  */
 
 export interface BreakerOptions {
@@ -8,6 +9,8 @@ export interface BreakerOptions {
   readonly failures: number
   /** How long it stays open, in milliseconds. */
   readonly cooldown: number
+  /** Each failed probe doubles the cooldown up to this, in milliseconds; left out: it stays as it is. */
+  readonly longestCooldown?: number
 }
 
 /** Leave to send a request, handed back with what came of it. */
@@ -22,6 +25,7 @@ export class Breaker {
   private readonly now: () => number
   private failuresInRow = 0
   private openUntil = Number.NEGATIVE_INFINITY
+  private cooldown: number
   private probing = false
   /** For requests while it is closed. */
   private usual: Pass = { epoch: 0, probe: false }
@@ -30,11 +34,17 @@ export class Breaker {
   constructor(options: BreakerOptions, now: () => number = () => performance.now()) {
     this.options = options
     this.now = now
+    this.cooldown = options.cooldown
   }
 
   /** Whether it is open, or half-open. */
-  private get tripped(): boolean {
+  get tripped(): boolean {
     return this.failuresInRow >= this.options.failures
+  }
+
+  /** Whether the next request would be the probe. */
+  get awaitsProbe(): boolean {
+    return this.tripped && !this.probing && this.now() >= this.openUntil
   }
 
   /**
@@ -43,7 +53,7 @@ export class Breaker {
    */
   enter(): Pass | null {
     if (!this.tripped) return this.usual
-    if (this.probing || this.now() < this.openUntil) return null
+    if (!this.awaitsProbe) return null
     this.probing = true
     return { epoch: this.usual.epoch, probe: true }
   }
@@ -51,7 +61,9 @@ export class Breaker {
   succeed(pass: Pass): void {
     if (pass.epoch !== this.usual.epoch) return
     this.failuresInRow = 0
-    if (pass.probe) this.turn()
+    if (!pass.probe) return
+    this.cooldown = this.options.cooldown
+    this.turn()
   }
 
   /** @returns whether it opened by this, having been closed. */
@@ -59,7 +71,8 @@ export class Breaker {
     if (pass.epoch !== this.usual.epoch) return false
     this.failuresInRow++
     if (!this.tripped) return false
-    this.openUntil = this.now() + this.options.cooldown
+    if (pass.probe) this.cooldown = Math.min(this.cooldown * 2, this.options.longestCooldown ?? this.cooldown)
+    this.openUntil = this.now() + this.cooldown
     this.turn()
     return !pass.probe
   }
