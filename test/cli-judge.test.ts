@@ -102,9 +102,8 @@ describe('ballast judge', () => {
     expect(metricValue(await judge.metrics(), 'ballast_judge_queue_depth')).toBe(20)
     judge.child.kill('SIGTERM')
     expect((await judge.finished).code).toBe(0)
-    expect(rows(store, 'select distinct attempts, visible_at from samples')).toEqual([
-      { attempts: 0, visible_at: 0 },
-    ])
+    // Where the judge had been too slow before, they rest a moment.
+    expect(rows(store, 'select distinct attempts from samples')).toEqual([{ attempts: 0 }])
   })
 
   test('takes up another judge on SIGHUP, and refuses a configuration without one', async () => {

@@ -211,7 +211,7 @@ describe('ballast serve', () => {
     expect((await finished).code).toBe(0)
     const verdicts = rows(file, 'select * from verdicts').length
     expect(stored(file)).toBe(50)
-    expect(rows(file, 'select id from samples where done = 0 and visible_at = 0')).toHaveLength(50 - verdicts)
+    expect(rows(file, 'select id from samples where done = 0 and attempts = 0')).toHaveLength(50 - verdicts)
   })
 
   test.runIf(process.platform === 'linux')(
