@@ -16,8 +16,8 @@ import {
 } from './office-messages.ts'
 import { Outbox } from './outbox.ts'
 
-/** Of 19: where a core has too much to do, the proxy goes first; the rest is still more than nothing. */
-const NICENESS = 15
+/** Of 19. On a core with too much to do the proxy then has ten times as much of it; at 15 samples would be lost before long. */
+const NICENESS = 10
 
 /** On Linux a thread has a priority of its own; elsewhere, and where /proc is hidden, all stay as they are. */
 function stepBack(): void {
