@@ -5,6 +5,7 @@
 import { parseArgs } from 'node:util'
 import type { FalseAlarms } from './looks.ts'
 import { clustered, delayed, driftUnderRamp, equalArms, power, type Size, severalArms } from './simulation.ts'
+import { STARVED, thinned } from './thinning.ts'
 
 const { values } = parseArgs({
   options: { runs: { type: 'string', default: '2000' }, seed: { type: 'string', default: '20261124' } },
@@ -79,4 +80,26 @@ row(
   String(fixed),
   percent(withinCap),
 )
+
+print('')
+row('thinned under a starved budget', 'true rate', 'weighted', 'bounds hold it', 'plain', 'bounds hold it')
+row('---', '---', '---', '---', '---', '---')
+for (const [what, day] of [
+  ['7 times what is judged at busy times, 30% against 5% positive', STARVED],
+  [
+    'the same, positives at quiet times',
+    { ...STARVED, busy: { drawn: 20, rate: 0.05 }, quiet: { drawn: 2, rate: 0.3 } },
+  ],
+  ['70 times what is judged', { ...STARVED, busy: { drawn: 200, rate: 0.3 } }],
+] as const) {
+  const it = thinned({ runs: Math.min(size.runs, 500), seed: size.seed }, day)
+  row(
+    `${what}; ${percent(it.judged)} judged, ${percent(it.refused)} refused`,
+    percent(it.truth),
+    `${percent(it.weighted)} ± ${percent(it.weightedError)}`,
+    percent(it.covered),
+    percent(it.unweighted),
+    percent(it.coveredUnweighted),
+  )
+}
 process.stderr.write(`${Math.round((performance.now() - started) / 1000)} s\n`)

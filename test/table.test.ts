@@ -28,3 +28,10 @@ test('draws rates from 0% to 100% in the width there is', () => {
     expect(longest).toBeLessThanOrEqual(columns)
   }
 })
+
+test('shows beside it the weighted rate of an arm that has one', () => {
+  const weighted = { estimate: 0.1234, lower: 0.1, upper: 0.15 }
+  const arms = [{ ...arm, rate: { estimate: 0.95, lower: 0.8442, upper: 0.9929, weighted } }]
+  const drawn = drawReports([{ ...report, arms }], 72).split('\n')
+  expect(drawn[4]).toBe('  etymologist: 12.3% of all traffic, weighted (10.0% to 15.0% at one look)')
+})

@@ -25,10 +25,25 @@ function drawReport({ experiment, check, arms, comparisons }: Report, columns: n
   })
   const scale = `  ${' '.repeat(width)} 0%${' '.repeat(bar - 3)}100%`
   const heading = `${experiment}: positive rate per arm, with 95% bounds`
-  const extras = arms.flatMap(drawExtra)
-  return [heading, `check ${check}`, scale, ...lines, ...extras, ...comparisons.map(drawComparison), ''].join(
-    '\n',
+  const besides = [...arms.flatMap(drawWeighted), ...arms.flatMap(drawExtra)]
+  return [
+    heading,
+    `check ${check}`,
+    scale,
+    ...lines,
+    ...besides,
+    ...comparisons.map(drawComparison),
+    '',
+  ].join('\n')
+}
+
+/** Of all traffic, where some of it was more likely judged than other. */
+function drawWeighted({ arm, rate: { weighted } }: ArmReport): string[] {
+  if (weighted === undefined || weighted.estimate === null) return []
+  const [estimate, lower, upper] = [weighted.estimate, weighted.lower, weighted.upper].map((it) =>
+    percent(it).trim(),
   )
+  return [`  ${arm}: ${estimate} of all traffic, weighted (${lower} to ${upper} at one look)`]
 }
 
 /** What was judged beside the draw and is in no rate. */

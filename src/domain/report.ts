@@ -15,8 +15,12 @@ export interface ArmReport {
   readonly exposures: number
   readonly samples: number
   readonly verdicts: VerdictCounts
-  /** Positives over positives and negatives; the bounds hold however often they are looked at. */
-  readonly rate: Estimate
+  /**
+   * Positives over positives and negatives; the bounds hold however often they are looked at. Where answers were sampled with
+   * different probabilities, `weighted` is the rate of all that were eligible, each counted as often as it stands for, with
+   * bounds of a single look: it describes, and nothing is decided by it.
+   */
+  readonly rate: Estimate & { readonly weighted?: Estimate }
   /** Requests that looked like the model's training context and were not drawn, if any; in none of the numbers above. */
   readonly extra?: { readonly samples: number; readonly verdicts: VerdictCounts }
 }

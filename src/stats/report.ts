@@ -8,6 +8,7 @@ import { ArmComparison } from './arm-comparisons.ts'
 import { betaBinomialInterval } from './beta-binomial.ts'
 import type { BlockEProcess } from './block-e-process.ts'
 import { sampleRatioLogE, sampleRatioP } from './sample-ratio.ts'
+import { weightedRate } from './weighted-rate.ts'
 
 /** Error rate of every bound and decision. */
 export const ALPHA = 0.05
@@ -35,6 +36,7 @@ export function buildReport({ experiment, check, exposures, tallies, verdicts }:
     const drawn = own.filter(({ extra }) => !extra)
     const counts = verdictsOf(drawn)
     const judged = counts.positive + counts.negative
+    const weighted = weightedRate(drawn, ALPHA)
     const exposed = exposures.filter(({ arm }) => arm === name)
     return {
       arm: name,
@@ -48,6 +50,7 @@ export function buildReport({ experiment, check, exposures, tallies, verdicts }:
       rate: {
         estimate: judged === 0 ? null : counts.positive / judged,
         ...betaBinomialInterval(counts.positive, judged, ALPHA),
+        ...(weighted === null ? {} : { weighted }),
       },
       ...extraOf(own.filter(({ extra }) => extra)),
     }

@@ -19,6 +19,13 @@ const stateSchema = z.strictObject({
 })
 export type WeightedSumsState = z.infer<typeof stateSchema>
 
+/** Answers with one outcome: how many, Σw and Σw² with w = 1/π. */
+export interface CountedWeights {
+  readonly count: number
+  readonly weights: number
+  readonly squaredWeights: number
+}
+
 /** Estimates whose standard errors differ in what they take as random. */
 export interface HajekEstimate {
   readonly estimate: number
@@ -49,6 +56,18 @@ export class WeightedSums {
   /** @throws RangeError when `state` is none, or of another version. */
   static restore(state: unknown): WeightedSums {
     return new WeightedSums(readState(stateSchema, state, 'weighted sums'))
+  }
+
+  /** Of outcomes that are 1 or 0, from what is counted of each. */
+  static ofCounts(ones: CountedWeights, zeros: CountedWeights): WeightedSums {
+    const [w, ww] = [ones.weights, ones.squaredWeights]
+    const [all, allSquared] = [w + zeros.weights, ww + zeros.squaredWeights]
+    const design = ww - w
+    return new WeightedSums({
+      version: 1,
+      n: ones.count + zeros.count,
+      sums: [all, allSquared, w, ww, ww, allSquared - all, design, design],
+    })
   }
 
   serialise(): WeightedSumsState {

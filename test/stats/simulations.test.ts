@@ -5,6 +5,7 @@
 import { describe, expect, it } from 'vitest'
 import { ALPHA } from '../../bench/looks.ts'
 import { clustered, delayed, driftUnderRamp, equalArms, power, severalArms } from '../../bench/simulation.ts'
+import { thinned } from '../../bench/thinning.ts'
 
 describe('equal arms', () => {
   it.each([
@@ -61,5 +62,17 @@ describe('2% against 5%', () => {
     const { found, wrong } = power({ runs: 200, seed: 47 }, 0.02, 0.05, 4000)
     expect(found).toBeLessThanOrEqual(ALPHA)
     expect(wrong).toBeGreaterThanOrEqual(0.95)
+  })
+})
+
+describe('a starved budget', () => {
+  it('bends the plain rate and not the weighted one, whose bounds hold', () => {
+    const found = thinned({ runs: 100, seed: 47 })
+    expect(found.thinned).toBeGreaterThan(0.5)
+    expect(found.refused).toBe(0)
+    expect(Math.abs(found.unweighted - found.truth)).toBeGreaterThan(0.02)
+    expect(found.coveredUnweighted).toBeLessThan(0.2)
+    expect(Math.abs(found.weighted - found.truth)).toBeLessThan(3 * found.weightedError)
+    expect(found.covered).toBeGreaterThanOrEqual(0.93)
   })
 })
