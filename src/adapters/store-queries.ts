@@ -575,7 +575,7 @@ function sampleRow(sample: Sample): Row<'samples'> {
     probability: sample.probability,
     model: sample.model,
     unit: sample.unit,
-    question_hash: hash('sha256', sample.question, 'hex').slice(0, 32),
+    question_hash: sample.questionHash ?? hash('sha256', sample.question, 'hex').slice(0, 32),
     assignment: sample.assignment,
     requested_at: sample.requestedAt,
     messages: JSON.stringify(sample.messages),

@@ -2,6 +2,7 @@
 import { z } from 'zod'
 import { MOST_REPEATS } from '../domain/check.ts'
 import { Experiment, ExperimentName, Holdout, Route } from '../domain/experiment.ts'
+import { KEEPS } from '../domain/sample.ts'
 import {
   AddressText,
   BaseUrl,
@@ -105,6 +106,18 @@ const Domain = z
 const ConfiguredRoute = Route.extend({
   domain: Domain.optional().describe(
     "What tells requests of the training's domain, by their last user message; for `match_training`.",
+  ),
+})
+
+const Samples = z.strictObject({
+  keep: z
+    .enum(KEEPS)
+    .default('full')
+    .describe(
+      'full: their texts. redacted: without addresses, numbers and keys, for the judge too. verdicts: no text once there is a verdict.',
+    ),
+  retention: Duration.optional().describe(
+    'How long texts are kept, from the request on. Duration with a unit, such as 30d. Without it they stay.',
   ),
 })
 
@@ -237,6 +250,7 @@ export const ConfigFile = z.strictObject({
     .describe(
       'What units are hashed with before they are stored; without it the store makes and keeps a key.',
     ),
+  samples: Samples.prefault({}).describe('What is kept of the exchanges that are judged.'),
   judge: Judge.optional().describe('The model that judges samples; needed where something is sampled.'),
 })
 export type ConfigValues = z.output<typeof ConfigFile>

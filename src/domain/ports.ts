@@ -312,6 +312,14 @@ export interface DomainClassifier {
   classify(text: string, signal: AbortSignal): Promise<boolean>
 }
 
+// --- What is personal or secret in a text -------------------------------------------------------------------
+
+/** Puts marks such as `[EMAIL]` in the place of what tells of a person or opens a door. */
+export interface Redactor {
+  /** @returns the texts in their order; one in which nothing was found is as it was. */
+  redact(texts: readonly string[]): Promise<string[]>
+}
+
 // --- Metrics ------------------------------------------------------------------------------------------------
 
 /** Labels of a request; empty strings where there is no experiment or its unit is in no arm. */

@@ -6,10 +6,11 @@ import { createHmac } from 'node:crypto'
 import { setImmediate } from 'node:timers/promises'
 import { LRUCache } from 'lru-cache'
 import type { Unit } from '../domain/experiment.ts'
-import type { ExposureBatch, Log, Metrics, Queue, Store } from '../domain/ports.ts'
+import type { ExposureBatch, Log, Metrics, Queue, Redactor, Store } from '../domain/ports.ts'
 import { type DrawnOutcome, questionOf, type Sample, type SampleOutcome } from '../domain/sample.ts'
 import type { DecodedRequest, SurfaceName } from '../policy/surface.ts'
 import { type ReadAnswer, readAnswer } from './answer.ts'
+import { redactSample } from './redact.ts'
 import { TAP_LIMIT, type Tap } from './tap.ts'
 
 /** A finished exchange that was drawn for judging. Its `unit` is the hash that assignment uses. */
@@ -54,6 +55,8 @@ function keyOf({
 export interface RecorderDeps {
   /** What units are hashed with before they are stored. */
   readonly unitKey: () => string
+  /** What samples go through before they are stored, if anything. */
+  readonly redactor?: () => Redactor | null
   readonly store: Store
   readonly queue: Queue
   readonly metrics: Metrics
@@ -88,16 +91,16 @@ export class Recorder {
       const known = assignment + unitHash
       if (this.knownUnits.has(known)) return
       this.knownUnits.set(known, true)
-      pending.units.add(this.storedUnit(unitHash))
+      pending.units.add(this.keyed(unitHash))
     }
   }
 
   /**
-   * A unit as it is stored. Whoever has the store and guesses a user's name could confirm it by the hash that assignment
-   * uses; not by this one, without the key.
+   * A unit or question as it is stored. Whoever has the store and guesses a user's name could confirm it by the hash that
+   * assignment uses, and a question by any hash of it; not by this one, without the key.
    */
-  private storedUnit(unitHash: string): string {
-    return createHmac('sha256', this.deps.unitKey()).update(unitHash).digest('hex').slice(0, 32)
+  private keyed(text: string): string {
+    return createHmac('sha256', this.deps.unitKey()).update(text).digest('hex').slice(0, 32)
   }
 
   /** Takes a finished exchange to be stored later. */
@@ -171,13 +174,17 @@ export class Recorder {
     if (decoded.size > TAP_LIMIT) return 'too_large'
     const messages = decoded.messages()
     if (messages === null) return 'unreadable'
-    const sample: Sample = {
+    const question = questionOf(messages)
+    const whole: Sample = {
       ...exchange.sample,
-      unit: this.storedUnit(exchange.sample.unit),
+      unit: this.keyed(exchange.sample.unit),
       messages,
-      question: questionOf(messages),
+      question,
+      questionHash: this.keyed(question),
       answer: answer.text,
     }
+    const redactor = this.deps.redactor?.() ?? null
+    const sample = redactor === null ? whole : await redactSample(whole, redactor)
     // A sample must not be known of an arm whose exposure is not.
     await this.flush()
     return (await this.deps.queue.offer(sample)) ? 'stored' : 'queue_full'
