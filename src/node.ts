@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { createAdaptorServer } from '@hono/node-server'
 import { createPrometheusMetrics } from './adapters/metrics-prom.ts'
+import { createRedactor } from './adapters/redactor.ts'
 import { openSqliteStore } from './adapters/store-sqlite.ts'
 import { type Config, ConfigError } from './config/load.ts'
 import { formatProblem } from './config/source.ts'
@@ -15,6 +16,7 @@ import { createDataPlane } from './http/data-plane.ts'
 import { changesBetween } from './node/changes.ts'
 import { Judging, queueLimit } from './node/judging.ts'
 import type { Reload, Reloadable } from './node/reloads.ts'
+import { Retention } from './node/retention.ts'
 import { ServedSnapshot } from './node/snapshot.ts'
 import { UpstreamPools } from './node/upstreams.ts'
 import { Recorder } from './pipeline/record.ts'
@@ -51,8 +53,10 @@ export async function startBallast(config: Config, log: Log): Promise<Ballast> {
     queueLimit: queueLimit(config),
   })
   const keptUnitKey = await store.unitKey()
+  const redactor = createRedactor()
   const recorder = new Recorder({
     unitKey: () => current.config.unit_key ?? keptUnitKey,
+    redactor: () => (current.config.samples.keep === 'redacted' ? redactor : null),
     store,
     queue: store,
     metrics,
@@ -60,6 +64,7 @@ export async function startBallast(config: Config, log: Log): Promise<Ballast> {
   })
   const pools = new UpstreamPools(metrics, log)
   const judging = new Judging({ store, metrics, log })
+  const retention = new Retention({ archive: store, log })
   const lasting = { pools, store, recorder, metrics, log }
   let current = new ServedSnapshot(config, lasting, null)
 
@@ -95,6 +100,7 @@ export async function startBallast(config: Config, log: Log): Promise<Ballast> {
 
   const closeParts = async () => {
     await judging.stop()
+    await retention.stop()
     await recorder.close()
     await pools.close()
     await store.close()
@@ -110,6 +116,7 @@ export async function startBallast(config: Config, log: Log): Promise<Ballast> {
     throw error
   }
   judging.use(config)
+  retention.use(config.samples.retention ?? null)
   logWarnings(config, log)
 
   /** Puts a configuration in force for every request that begins from now on. */
@@ -123,6 +130,7 @@ export async function startBallast(config: Config, log: Log): Promise<Ballast> {
       throw error
     }
     current = snapshot
+    retention.use(next.samples.retention ?? null)
     previous.leave()
   }
 

@@ -3,13 +3,16 @@
  * and libraries that know what is one. Offline. Composed by `node.ts`.
  */
 import type { Redactor } from '../domain/ports.ts'
-import { findPersonal } from './redactor-personal.ts'
-import { findSecrets } from './redactor-secrets.ts'
 import type { Span } from './redactor-spans.ts'
 
 export function createRedactor(): Redactor {
   return {
     async redact(texts) {
+      // What they know takes long to load, and most never need it.
+      const [{ findPersonal }, { findSecrets }] = await Promise.all([
+        import('./redactor-personal.ts'),
+        import('./redactor-secrets.ts'),
+      ])
       const secrets = await findSecrets(texts)
       return texts.map((text, index) => replace(text, [...secrets[index]!, ...findPersonal(text)]))
     },

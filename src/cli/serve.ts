@@ -4,6 +4,7 @@ import { pino } from 'pino'
 import { loadConfigFile } from '../config/load.ts'
 import { Reloads } from '../node/reloads.ts'
 import { CATALOG_FOLDER, startBallast } from '../node.ts'
+import { keptInWords } from './plan.ts'
 import { fromHere, interrupted } from './usage.ts'
 
 interface ServeOptions {
@@ -53,7 +54,10 @@ async function serve({ config: file, logLevel, watch }: ServeOptions): Promise<v
     everyMs: watch ? WATCH_EVERY_MS : null,
   })
   if (asked) void reloads.reload()
-  log.info({ url: ballast.url, admin: ballast.adminUrl, config: config.hash }, 'ballast serves')
+  log.info(
+    { url: ballast.url, admin: ballast.adminUrl, config: config.hash, samples: keptInWords(config.samples) },
+    'ballast serves',
+  )
   const signal = await stop
   log.info({ signal }, 'ballast stops: running requests may end')
   await Promise.all([ballast.close(), reloads.close()])

@@ -58,6 +58,7 @@ export class Judging {
       store,
       judge: createJudge(judge, upstreams),
       checks: () => this.config!.checks,
+      eraseTexts: () => this.config!.samples.keep === 'verdicts',
       metrics,
       log,
       models: judge.models,

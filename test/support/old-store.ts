@@ -4,6 +4,8 @@
 export const BEFORE_TALLIES = `
   drop index samples_of_unit;
   drop index samples_unjudged;
+  drop index samples_by_time;
+  drop index samples_with_text;
   drop table tallies;
   drop table score_tallies;
   drop table labels;
