@@ -21,7 +21,14 @@ import type {
   Tally,
 } from '../domain/ports.ts'
 import type { ChatMessage, Sample } from '../domain/sample.ts'
-import type { Score, Scores, Verdict, VerdictKind } from '../domain/verdict.ts'
+import {
+  ERASED,
+  type Score,
+  type Scores,
+  type Verdict,
+  type VerdictKind,
+  withoutTexts,
+} from '../domain/verdict.ts'
 import type { Tables } from './store-tables.ts'
 
 type Row<T extends keyof Tables> = Tables[T]
@@ -62,7 +69,8 @@ export abstract class SqlStore implements Store, Archive {
 
   async addVerdict(verdict: Verdict, eraseText = false): Promise<boolean> {
     return await this.transact(async (transaction) => {
-      const { sampleId, check, checkVersion, scores } = verdict
+      const { sampleId, check, checkVersion } = verdict
+      const scores = eraseText ? withoutTexts(verdict.scores) : verdict.scores
       const result = await transaction
         .insertInto('verdicts')
         .values({
@@ -391,35 +399,53 @@ export abstract class SqlStore implements Store, Archive {
     }))
   }
 
-  async erase(filter: SampleFilter, waiting = false): Promise<number> {
-    if (waiting) {
-      for (;;) {
-        const unjudged = await this.find({ ...filter, verdict: 'waiting' }, IDS_AT_A_TIME)
-        for (const { sample } of unjudged) await this.addVerdict(erasedVerdict(sample), true)
-        if (unjudged.length < IDS_AT_A_TIME) break
-      }
-    }
-    const result = await this.writing(() =>
-      this.db
-        .updateTable('samples')
-        .set(NO_TEXT)
-        .where('done', '=', 1)
-        .where('erased', '=', 0)
-        .where('id', 'in', (eb) =>
-          eb
-            .selectFrom('samples')
-            .leftJoin('verdicts', 'verdicts.sample_id', 'samples.id')
-            .select('samples.id')
-            .where((where) => matching(where, filter)),
-        )
-        .executeTakeFirst(),
-    )
-    return Number(result.numUpdatedRows)
+  async howMany(filter: SampleFilter): Promise<number> {
+    const { n } = await this.db
+      .selectFrom('samples')
+      .leftJoin('verdicts', (join) => join.onRef('verdicts.sample_id', '=', 'samples.id'))
+      .select((eb) => eb.fn.countAll<number>().as('n'))
+      .where((eb) => matching(eb, filter))
+      .executeTakeFirstOrThrow()
+    return Number(n)
   }
 
+  async erase(filter: SampleFilter, waiting = false, most = Number.POSITIVE_INFINITY): Promise<number> {
+    let erased = 0
+    const next = () => Math.min(IDS_AT_A_TIME, most - erased)
+    while (waiting && next() > 0) {
+      const unjudged = await this.find({ ...filter, verdict: 'waiting' }, next())
+      if (unjudged.length === 0) break
+      for (const { sample } of unjudged) await this.addVerdict(erasedVerdict(sample), true)
+      erased += unjudged.length
+    }
+    while (next() > 0) {
+      const limit = next()
+      const done = await this.transact((transaction) => eraseSome(transaction, filter, limit))
+      erased += done
+      if (done < limit) break
+    }
+    return erased
+  }
+
+  async rejudge(filter: SampleFilter): Promise<number> {
+    let again = 0
+    for (;;) {
+      const done = await this.transact(async (transaction) => {
+        const ids = await rejudgeSome(transaction, filter, IDS_AT_A_TIME)
+        await this.waitingAgain(transaction, ids)
+        return ids.length
+      })
+      again += done
+      if (done < IDS_AT_A_TIME) return again
+    }
+  }
+
+  /** Called when samples were put back among those that wait, within the transaction; for a queue that is elsewhere. */
+  protected async waitingAgain(_transaction: Transaction<Tables>, _ids: readonly string[]): Promise<void> {}
+
   async addLabel(label: Label): Promise<void> {
-    const { checkVersion, verdict, at } = label
-    const changing = { check_version: checkVersion, verdict, labelled_at: at }
+    const { checkVersion, verdict, probability, at } = label
+    const changing = { check_version: checkVersion, verdict, probability, labelled_at: at }
     await this.writing(() =>
       this.db
         .insertInto('labels')
@@ -457,7 +483,7 @@ export abstract class SqlStore implements Store, Archive {
 const NO_TEXT = { messages: '[]', question: '', answer: '', erased: 1 }
 
 function erasedVerdict({ id, check, checkVersion }: Sample): Verdict {
-  const score: Score = { kind: 'error', message: 'its texts were erased before it was judged' }
+  const score: Score = { kind: 'error', message: ERASED }
   return {
     sampleId: id,
     check,
@@ -466,6 +492,69 @@ function erasedVerdict({ id, check, checkVersion }: Sample): Verdict {
     scores: { erased: score },
     judgedAt: Date.now(),
   }
+}
+
+async function eraseSome(
+  transaction: Transaction<Tables>,
+  filter: SampleFilter,
+  limit: number,
+): Promise<number> {
+  const rows = await judgedRows(transaction, filter, limit).where('samples.erased', '=', 0).execute()
+  await transaction
+    .updateTable('samples')
+    .set(NO_TEXT)
+    .where('id', 'in', [...rows.map(({ id }) => id), ''])
+    .execute()
+  for (const { id, scores: given } of rows) {
+    const scores = JSON.stringify(withoutTexts(JSON.parse(given) as Scores))
+    if (scores === given) continue
+    await transaction.updateTable('verdicts').set({ scores }).where('sample_id', '=', id).execute()
+  }
+  return rows.length
+}
+
+async function rejudgeSome(
+  transaction: Transaction<Tables>,
+  filter: SampleFilter,
+  limit: number,
+): Promise<string[]> {
+  const rows = await judgedRows(transaction, { ...filter, erased: false }, limit)
+    .where('verdicts.verdict', '=', 'error')
+    .execute()
+  // Always in the same order, as when verdicts are counted.
+  for (const row of rows) {
+    const sample = toSample(row)
+    await tally(transaction, sample, row.verdict_version, 'error', -1)
+    if (sample.extra !== null) continue
+    await tallyScores(transaction, sample, row.verdict_version, JSON.parse(row.scores) as Scores, -1)
+  }
+  const ids = rows.map(({ id }) => id)
+  await transaction
+    .deleteFrom('verdicts')
+    .where('sample_id', 'in', [...ids, ''])
+    .execute()
+  await transaction
+    .updateTable('samples')
+    .set({ done: 0, visible_at: 0, attempts: 0 })
+    .where('id', 'in', [...ids, ''])
+    .execute()
+  return ids
+}
+
+/** Samples that have a verdict, with it. */
+function judgedRows(transaction: Transaction<Tables>, filter: SampleFilter, limit: number) {
+  return transaction
+    .selectFrom('samples')
+    .innerJoin('verdicts', (join) =>
+      join.onRef('verdicts.sample_id', '=', 'samples.id').onRef('verdicts.check_id', '=', 'samples.check_id'),
+    )
+    .selectAll('samples')
+    .select(['verdicts.scores', 'verdicts.check_version as verdict_version'])
+    .where((eb) => matching(eb as unknown as Filtered, filter))
+    .where('samples.done', '=', 1)
+    .orderBy('samples.requested_at')
+    .orderBy('samples.id')
+    .limit(limit)
 }
 
 type Filtered = ExpressionBuilder<Tables & { verdicts: Row<'verdicts'> }, 'samples' | 'verdicts'>
@@ -490,15 +579,16 @@ function matching(is: Filtered, filter: SampleFilter) {
   ])
 }
 
-/** Adds a sample, or its verdict, to what is counted of it. */
+/** Adds a sample, or its verdict, to what is counted of it. @param times -1 takes it back. */
 async function tally(
   transaction: Transaction<Tables>,
   sample: Sample,
   checkVersion: string,
   kind: Tally['kind'],
+  times: 1 | -1 = 1,
 ): Promise<void> {
   const weight = 1 / sample.probability
-  const [w, w2] = [weight, weight ** 2]
+  const [w, w2] = [times * weight, times * weight ** 2]
   await transaction
     .insertInto('tallies')
     .values({
@@ -510,7 +600,7 @@ async function tally(
       hour: Math.floor(sample.requestedAt / HOUR_MS) * HOUR_MS,
       kind,
       extra: (sample.extra ?? null) === null ? 0 : 1,
-      n: 1,
+      n: times,
       w,
       w2,
     })
@@ -518,12 +608,13 @@ async function tally(
       conflict
         .columns(['experiment', 'check_id', 'check_version', 'arm', 'policy_hash', 'hour', 'kind', 'extra'])
         .doUpdateSet((eb) => ({
-          n: eb('tallies.n', '+', 1),
+          n: eb('tallies.n', '+', times),
           w: eb('tallies.w', '+', w),
           w2: eb('tallies.w2', '+', w2),
         })),
     )
     .execute()
+  if (times === -1) await transaction.deleteFrom('tallies').where('n', '=', 0).execute()
 }
 
 /** Adds the scores of a drawn sample to what is counted of them. */
@@ -532,6 +623,7 @@ async function tallyScores(
   sample: Sample,
   checkVersion: string,
   scores: Scores,
+  times: 1 | -1 = 1,
 ): Promise<void> {
   // Always in the same order: two transactions then cannot wait for each other.
   for (const rubric of Object.keys(scores).sort()) {
@@ -545,15 +637,16 @@ async function tallyScores(
         policy_hash: sample.policyHash ?? '',
         rubric,
         score: scoreText(scores[rubric]!),
-        n: 1,
+        n: times,
       })
       .onConflict((conflict) =>
         conflict
           .columns(['experiment', 'check_id', 'check_version', 'arm', 'policy_hash', 'rubric', 'score'])
-          .doUpdateSet((eb) => ({ n: eb('score_tallies.n', '+', 1) })),
+          .doUpdateSet((eb) => ({ n: eb('score_tallies.n', '+', times) })),
       )
       .execute()
   }
+  if (times === -1) await transaction.deleteFrom('score_tallies').where('n', '=', 0).execute()
 }
 
 function scoreText(score: Score): string {
@@ -578,7 +671,7 @@ function sampleRow(sample: Sample): Row<'samples'> {
     probability: sample.probability,
     model: sample.model,
     unit: sample.unit,
-    question_hash: hash('sha256', sample.question, 'hex').slice(0, 32),
+    question_hash: sample.questionHash ?? hash('sha256', sample.question, 'hex').slice(0, 32),
     assignment: sample.assignment,
     requested_at: sample.requestedAt,
     messages: JSON.stringify(sample.messages),
@@ -630,6 +723,7 @@ function toLabel(row: Row<'labels'>): Label {
     checkVersion: row.check_version,
     by: row.labelled_by,
     verdict: row.verdict as Label['verdict'],
+    probability: row.probability,
     at: Number(row.labelled_at),
   }
 }

@@ -161,6 +161,7 @@ export const migrations: Record<string, Migration> = {
         .addColumn('check_version', 'text', (column) => column.notNull())
         .addColumn('labelled_by', 'text', (column) => column.notNull())
         .addColumn('verdict', 'text', (column) => column.notNull())
+        .addColumn('probability', 'real')
         .addColumn('labelled_at', 'integer', (column) => column.notNull())
         .addPrimaryKeyConstraint('labels_once', ['sample_id', 'check_id', 'labelled_by'])
         .execute()
@@ -212,6 +213,13 @@ export const migrations: Record<string, Migration> = {
           .where('done' as never, '=', 0 as never)
           .execute()
       }
+      await db.schema.createIndex('samples_by_time').on('samples').columns(['requested_at', 'id']).execute()
+      await db.schema
+        .createIndex('samples_with_text')
+        .on('samples')
+        .column('requested_at')
+        .where('erased' as never, '=', 0 as never)
+        .execute()
       await sql`
         insert into tallies
         select experiment, check_id, check_version, arm, coalesce(policy_hash, ''),

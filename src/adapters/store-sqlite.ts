@@ -52,6 +52,8 @@ export async function openSqliteStore(options: SqliteStoreOptions): Promise<Sqli
     }
     const database = new DatabaseSync(path, { timeout: BUSY_MS })
     database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON')
+    // Texts that are erased are gone from the file, too.
+    database.exec('PRAGMA secure_delete = ON')
     const db = new Kysely<Tables>({ dialect: new SqliteDialect({ database: kyselyDatabase(database) }) })
     await migrate(db)
     database.exec('PRAGMA busy_timeout = 0')

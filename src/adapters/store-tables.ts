@@ -69,6 +69,7 @@ export interface Tables {
     check_version: string
     labelled_by: string
     verdict: string
+    probability: number | null
     labelled_at: number
   }
   notes: { name: string; revision: number; text: string }

@@ -24,6 +24,7 @@ export function drawPlan(plan: PlanView, columns = columnsOf(process.stdout)): s
     line('data plane', `http://${plan.listen}/v1`),
     line('control', `http://${plan.admin}/${plan.adminToken ? ', with a token' : ''}`),
     line('store', plan.store),
+    line('samples', plan.samples),
     line(
       'judge',
       judge === null

@@ -1,8 +1,10 @@
 /** A configuration as it will run, without its secrets, as data. Used by `ballast check`; `plan-text.ts` draws it. */
+import ms from 'ms'
 import type { Config } from '../config/load.ts'
 import { formatAddress } from '../config/values.ts'
 import type { Experiment, Ramp, Route } from '../domain/experiment.ts'
 import type { Policy } from '../domain/policy.ts'
+import type { Keep } from '../domain/sample.ts'
 import { defaultUpstream } from '../node/snapshot.ts'
 import { experimentsOf, modelsOf } from './warnings.ts'
 
@@ -12,6 +14,8 @@ export interface PlanView {
   readonly admin: string
   readonly adminToken: boolean
   readonly store: string
+  /** What is kept of samples, in words. */
+  readonly samples: string
   /** Names; `open`: no keys are asked for; `local`: none, and only this machine is answered. */
   readonly clients: readonly string[] | 'open' | 'local'
   readonly routes: readonly RouteView[]
@@ -112,6 +116,18 @@ export interface UpstreamView {
   }
 }
 
+const KEPT: Readonly<Record<Keep, string>> = {
+  full: 'texts are kept as they are',
+  redacted: 'texts are kept without e-mail and IP addresses, phone, card and account numbers, and keys',
+  verdicts: 'texts are erased once there is a verdict',
+}
+
+/** What becomes of the texts of samples. */
+export function keptInWords({ keep, retention }: Config['samples']): string {
+  const until = retention === undefined ? '' : `, at most for ${ms(retention, { long: true })}`
+  return `${KEPT[keep]}${until}`
+}
+
 export function viewPlan(config: Config): PlanView {
   const { routes, experiments, checks, judge, clients } = config
   const arms = Object.values(experiments).flatMap((experiment) => Object.values(experiment.arms))
@@ -123,6 +139,7 @@ export function viewPlan(config: Config): PlanView {
     admin: formatAddress(config.admin.listen),
     adminToken: config.admin.token !== undefined,
     store: config.store,
+    samples: keptInWords(config.samples),
     clients: Array.isArray(clients) ? clients.map(({ name }) => name) : clients === 'open' ? 'open' : 'local',
     routes: routes.map(viewRoute),
     passthrough: defaultUpstream(config),

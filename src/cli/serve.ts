@@ -1,6 +1,7 @@
 /** `ballast serve`: the proxy with its judge, until it is told to stop. */
 import { Command } from 'commander'
 import { startBallast } from '../node.ts'
+import { keptInWords } from './plan.ts'
 import { logLevelOption, type RunningOptions, runUntilStopped } from './running.ts'
 
 interface ServeOptions extends RunningOptions {
@@ -26,7 +27,10 @@ async function serve(options: ServeOptions): Promise<void> {
     start: (config, log) => startBallast(config, log, { judges: options.judge }),
     fixed: (running) => running,
     begun: ({ url, adminUrl, config }, log) =>
-      log.info({ url, admin: adminUrl, config: config.hash }, 'ballast serves'),
+      log.info(
+        { url, admin: adminUrl, config: config.hash, samples: keptInWords(config.samples) },
+        'ballast serves',
+      ),
     ending: 'ballast stops: running requests may end',
     ended: 'ballast has stopped',
   })

@@ -2,6 +2,7 @@
 import { z } from 'zod'
 import { MOST_REPEATS } from '../domain/check.ts'
 import { Experiment, ExperimentName, Holdout, Route } from '../domain/experiment.ts'
+import { KEEPS } from '../domain/sample.ts'
 import {
   AddressText,
   BaseUrl,
@@ -117,6 +118,17 @@ const budget = {
     .optional()
     .describe('Tokens to and from each judge model, by UTC day. Without it there is no such limit.'),
 }
+const Samples = z.strictObject({
+  keep: z
+    .enum(KEEPS)
+    .default('full')
+    .describe(
+      'full: their texts. redacted: without addresses, numbers and keys, for the judge too. verdicts: no text once there is a verdict.',
+    ),
+  retention: Duration.optional().describe(
+    'How long texts are kept, from the request on. Duration with a unit, such as 30d. Without it they stay.',
+  ),
+})
 
 const Judge = z
   .strictObject({
@@ -252,6 +264,7 @@ export const ConfigFile = z.strictObject({
     .describe(
       'What units are hashed with before they are stored; without it the store makes and keeps a key.',
     ),
+  samples: Samples.prefault({}).describe('What is kept of the exchanges that are judged.'),
   judge: Judge.optional().describe('The model that judges samples; needed where something is sampled.'),
 })
 export type ConfigValues = z.output<typeof ConfigFile>

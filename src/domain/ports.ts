@@ -207,7 +207,7 @@ export interface Store {
   exposures(experiment: string): Promise<ArmTally[]>
   /**
    * Stores the verdict, counts it, and takes the sample off the queue.
-   * @param eraseText whether the sample's texts go now that they are judged.
+   * @param eraseText whether the sample's texts go now that they are judged, and texts of the judge with them.
    * @returns false when the sample had one already; then nothing was counted.
    */
   addVerdict(verdict: Verdict, eraseText?: boolean): Promise<boolean>
@@ -249,6 +249,11 @@ export interface Label {
   /** Who gave it. */
   readonly by: string
   readonly verdict: 'positive' | 'negative' | 'excluded'
+  /**
+   * With what probability a judged sample of its stratum was chosen to be labelled (`judge/label-draw.ts`), above 0 to 1.
+   * Null: nobody drew it, so that it stands for no others.
+   */
+  readonly probability: number | null
   readonly at: number
 }
 
@@ -282,12 +287,21 @@ export interface SampleFilter {
 export interface Archive {
   /** Newest first. @param after the last one of the page before. */
   find(filter: SampleFilter, limit: number, after?: RequestOrder): Promise<StoredSample[]>
+  /** How many there are. */
+  howMany(filter: SampleFilter): Promise<number>
   /**
    * Erases the texts of samples that have a verdict; with `waiting`, those of others too, which then have the verdict
-   * `error`. Ids, hashes and verdicts stay, and what was counted stays counted.
+   * `error`. What the judge wrote goes with them. Ids, hashes and verdicts stay, and what was counted stays counted.
+   * @param most how many at a time.
    * @returns how many samples were erased.
    */
-  erase(filter: SampleFilter, waiting?: boolean): Promise<number>
+  erase(filter: SampleFilter, waiting?: boolean, most?: number): Promise<number>
+  /**
+   * Takes verdicts `error` back, and what was counted of them, so that the samples are judged anew. Only of samples that
+   * have their texts: other verdicts are the judge's word.
+   * @returns how many samples wait again.
+   */
+  rejudge(filter: SampleFilter): Promise<number>
   /** A later label of the same person and check takes the place of an earlier one. */
   addLabel(label: Label): Promise<void>
 }
@@ -330,6 +344,14 @@ export interface JudgeModel {
 export interface DomainClassifier {
   /** Resolves soon, and never rejects: where there is no answer, the text is not in the domain. */
   classify(text: string, signal: AbortSignal): Promise<boolean>
+}
+
+// --- What is personal or secret in a text -------------------------------------------------------------------
+
+/** Puts marks such as `[EMAIL]` in the place of what tells of a person or opens a door. */
+export interface Redactor {
+  /** @returns the texts in their order; one in which nothing was found is as it was. */
+  redact(texts: readonly string[]): Promise<string[]>
 }
 
 // --- Metrics ------------------------------------------------------------------------------------------------

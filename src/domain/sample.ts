@@ -1,5 +1,9 @@
 /** What is kept of a sampled exchange, and what became of it. */
 
+/** What is kept of samples (`samples.keep` of the configuration). */
+export const KEEPS = ['full', 'redacted', 'verdicts'] as const
+export type Keep = (typeof KEEPS)[number]
+
 /** A chat message as the client sent it; unknown fields are kept. */
 export interface ChatMessage {
   readonly role?: unknown
@@ -36,6 +40,8 @@ export interface Sample {
   readonly messages: readonly ChatMessage[]
   /** The text of the last user message among them. */
   readonly question: string
+  /** Tells the question as it was asked from others, where `question` is not it any more; missing: a hash of `question`. */
+  readonly questionHash?: string
   /** The first choice's text, then its tool calls as JSON. */
   readonly answer: string
 }

@@ -40,3 +40,24 @@ export type VerdictCounts = Record<VerdictKind, number>
 export function noVerdicts(): VerdictCounts {
   return { positive: 0, negative: 0, excluded: 0, unparsed: 0, error: 0 }
 }
+
+/** Why a sample without a text has no verdict of the judge. */
+export const ERASED = 'its texts were erased before it was judged'
+
+/** Scores without what the judge wrote and what its errors say: either may quote the answer. */
+export function withoutTexts(scores: Scores): Scores {
+  return Object.fromEntries(
+    Object.entries(scores).map(([rubric, { parts, ...score }]) => [
+      rubric,
+      {
+        ...plainWithoutText(score),
+        ...(parts && { parts: parts.map((part) => ({ ...part, score: plainWithoutText(part.score) })) }),
+      },
+    ]),
+  )
+}
+
+function plainWithoutText(score: PlainScore): PlainScore {
+  if (score.kind === 'unparsed') return { ...score, text: '' }
+  return score.kind === 'error' && score.message !== ERASED ? { ...score, message: '' } : score
+}

@@ -21,6 +21,8 @@ export interface JudgeWorkerDeps extends Omit<RaterDeps, 'gates'>, Omit<GatesDep
   readonly store: Store
   /** The checks in force. */
   readonly checks: () => ReadonlyMap<string, Check>
+  /** Whether a sample's texts go as soon as it has its verdict. */
+  readonly eraseTexts?: () => boolean
   /** Samples judged at a time. */
   readonly concurrency: number
   /** For one answer of the judge, in milliseconds. */
@@ -216,14 +218,10 @@ export class JudgeWorker {
   ): Promise<void> {
     const { store, metrics } = this.deps
     const { id: sampleId, experiment, arm, check } = sample
-    const added = await store.addVerdict({
-      sampleId,
-      check,
-      checkVersion,
-      verdict,
-      scores,
-      judgedAt: Date.now(),
-    })
+    const added = await store.addVerdict(
+      { sampleId, check, checkVersion, verdict, scores, judgedAt: Date.now() },
+      this.deps.eraseTexts?.() ?? false,
+    )
     // The metrics are of what was drawn; what was kept for what it says would bend them.
     if (!added || (sample.extra ?? null) !== null) return
     metrics.verdict(experiment, arm, check, verdict)

@@ -2,6 +2,7 @@
  * What goes on behind the requests: the store, the filing of samples, judging, reports. Run by `office-thread.ts`, in a
  * thread of its own, so that none of it takes the proxy's time.
  */
+import { createRedactor } from '../adapters/redactor.ts'
 import type { Log, Metrics, QueueStatus } from '../domain/ports.ts'
 import type { Report } from '../domain/report.ts'
 import type { DrawnOutcome } from '../domain/sample.ts'
@@ -11,6 +12,7 @@ import { compilePlan } from '../policy/compile.ts'
 import { Judging, queueLimit } from './judging.ts'
 import type { OfficeConfig } from './office-messages.ts'
 import { cachedReports, type Reports } from './reports.ts'
+import { Retention } from './retention.ts'
 import { type OpenStore, openStore } from './stores.ts'
 
 export interface BackOfficeDeps {
@@ -42,6 +44,8 @@ export async function openBackOffice(
 export class BackOffice {
   private readonly deps: BackOfficeDeps
   private readonly filing: Filing
+  private readonly retention: Retention
+  private keep: OfficeConfig['samples']['keep']
   private unitKey: string
   private makeReports: Reports
 
@@ -50,7 +54,16 @@ export class BackOffice {
     this.deps = deps
     this.unitKey = config.unit_key ?? deps.unitKey
     this.makeReports = cachedReports(compilePlan(config), store)
-    this.filing = new Filing({ unitKey: () => this.unitKey, store, queue: store, log })
+    this.keep = config.samples.keep
+    const redactor = createRedactor()
+    this.filing = new Filing({
+      unitKey: () => this.unitKey,
+      redactor: () => (this.keep === 'redacted' ? redactor : null),
+      store,
+      queue: store,
+      log,
+    })
+    this.retention = new Retention({ archive: store, log })
   }
 
   /** Puts a configuration in force, whole. @throws when it cannot be: then nothing has changed. */
@@ -61,6 +74,8 @@ export class BackOffice {
     else judging.use(config)
     // From here on nothing throws.
     this.unitKey = config.unit_key ?? unitKey
+    this.keep = config.samples.keep
+    this.retention.use(config.samples.retention ?? null)
     this.makeReports = makeReports
   }
 
@@ -82,7 +97,7 @@ export class BackOffice {
 
   /** Gives back the samples that are being judged, and closes the store. */
   async close(): Promise<void> {
-    await this.deps.judging?.stop()
+    await Promise.all([this.deps.judging?.stop(), this.retention.stop()])
     await this.deps.store.close()
   }
 }

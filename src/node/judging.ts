@@ -11,7 +11,7 @@ import { JudgeWorker } from '../judge/worker.ts'
 import type { OpenStore } from './stores.ts'
 
 /** Of a configuration, what judging goes by. */
-export type JudgingConfig = Pick<Config, 'judge' | 'upstreams' | 'checks'>
+export type JudgingConfig = Pick<Config, 'judge' | 'upstreams' | 'checks' | 'samples'>
 
 export interface JudgingDeps {
   readonly store: OpenStore
@@ -65,6 +65,7 @@ export class Judging {
       store,
       judge: createJudge(judge, upstreams),
       checks: () => this.config!.checks,
+      eraseTexts: () => this.config!.samples.keep === 'verdicts',
       metrics,
       log,
       models: judge.models,

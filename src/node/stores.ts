@@ -1,9 +1,9 @@
 /** Opens the store that a configuration names. Used by the back office and by `ballast judge`. */
 import { openSqliteStore } from '../adapters/store-sqlite.ts'
-import type { Queue, Store } from '../domain/ports.ts'
+import type { Archive, Queue, Store } from '../domain/ports.ts'
 
 /** Samples and verdicts, and the queue between them. */
-export interface OpenStore extends Store, Queue {
+export interface OpenStore extends Store, Queue, Archive {
   /** Takes no more than this many waiting samples from now on. */
   limitQueue(limit: number): void
 }

@@ -4,12 +4,13 @@
  */
 import { createHmac } from 'node:crypto'
 import { setImmediate } from 'node:timers/promises'
-import type { ExposureBatch, Log, Queue, Store } from '../domain/ports.ts'
-import { type DrawnOutcome, questionOf } from '../domain/sample.ts'
+import type { ExposureBatch, Log, Queue, Redactor, Store } from '../domain/ports.ts'
+import { type DrawnOutcome, questionOf, type Sample } from '../domain/sample.ts'
 import { surfaceNamed } from '../policy/surfaces.ts'
 import { admission, isAdmitted } from '../policy/thinning.ts'
 import { readAnswer } from './answer.ts'
 import type { CountedExposures, ExchangeFacts } from './record.ts'
+import { redactSample } from './redact.ts'
 import { decompress } from './tap.ts'
 
 /** A finished exchange, each body in one piece. */
@@ -23,6 +24,8 @@ export interface FiledExchange extends ExchangeFacts {
 export interface FilingDeps {
   /** What units are hashed with before they are stored. */
   readonly unitKey: () => string
+  /** What samples go through before they are stored, if anything. */
+  readonly redactor: () => Redactor | null
   readonly store: Store
   readonly queue: Queue
   readonly log: Log
@@ -42,7 +45,7 @@ export class Filing {
   /** Stores exposures, with all that come in while the store is busy. Rejects when they were not stored. */
   expose(exposures: readonly CountedExposures[]): Promise<void> {
     for (const { unitHashes, ...counts } of exposures)
-      this.batches.push({ ...counts, units: unitHashes.map((it) => this.storedUnit(it)) })
+      this.batches.push({ ...counts, units: unitHashes.map((it) => this.keyed(it)) })
     this.next ??= this.writing
       .catch(() => {})
       .then(() => {
@@ -79,14 +82,20 @@ export class Filing {
     await exposed.catch(() => {})
     const probability = await this.admit(sample)
     if (probability === null) return 'thinned'
-    const offered = await this.deps.queue.offer({
+    const question = questionOf(messages)
+    const whole: Sample = {
       ...sample,
       probability,
-      unit: this.storedUnit(sample.unit),
+      unit: this.keyed(sample.unit),
       messages,
-      question: questionOf(messages),
+      question,
+      questionHash: this.keyed(question),
       answer: answer.text,
-    })
+    }
+    const redactor = this.deps.redactor()
+    const offered = await this.deps.queue.offer(
+      redactor === null ? whole : await redactSample(whole, redactor),
+    )
     return offered ? 'stored' : 'queue_full'
   }
 
@@ -111,10 +120,10 @@ export class Filing {
   }
 
   /**
-   * A unit as it is stored. Whoever has the store and guesses a user's name could confirm it by the hash that assignment
-   * uses; not by this one, without the key.
+   * A unit or question as it is stored. Whoever has the store and guesses a user's name could confirm it by the hash that
+   * assignment uses, and a question by any hash of it; not by this one, without the key.
    */
-  private storedUnit(unitHash: string): string {
-    return createHmac('sha256', this.deps.unitKey()).update(unitHash).digest('hex').slice(0, 32)
+  private keyed(text: string): string {
+    return createHmac('sha256', this.deps.unitKey()).update(text).digest('hex').slice(0, 32)
   }
 }
