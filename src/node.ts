@@ -12,7 +12,10 @@ import type { Log } from './domain/ports.ts'
 import type { Report } from './domain/report.ts'
 import { createAdmin } from './http/admin.ts'
 import { createDataPlane } from './http/data-plane.ts'
+import { ArmEvents, armStatesOf } from './node/arm-events.ts'
 import { changesBetween } from './node/changes.ts'
+import { EvidenceFollower } from './node/evidence.ts'
+import { Following } from './node/following.ts'
 import { Judging, queueLimit } from './node/judging.ts'
 import type { Reload, Reloadable } from './node/reloads.ts'
 import { ServedSnapshot } from './node/snapshot.ts'
@@ -60,7 +63,10 @@ export async function startBallast(config: Config, log: Log): Promise<Ballast> {
   })
   const pools = new UpstreamPools(metrics, log)
   const judging = new Judging({ store, metrics, log })
-  const lasting = { pools, store, recorder, metrics, log }
+  const follower = new EvidenceFollower({ store, wait: () => current.config.decisions.wait, log })
+  const armEvents = new ArmEvents({ store, metrics, log })
+  const following = new Following({ follower, store, plan: () => current.plan, log })
+  const lasting = { pools, store, follower, recorder, metrics, log }
   let current = new ServedSnapshot(config, lasting, null)
 
   const troubled = <T>(error: unknown, instead: T): T => {
@@ -72,6 +78,7 @@ export async function startBallast(config: Config, log: Log): Promise<Ballast> {
     reports: () => current.reports().catch((error: unknown) => troubled(error, [])),
     queue: () => store.status().catch((error: unknown) => troubled(error, { depth: 0, oldestAt: null })),
     configHash: () => current.config.hash,
+    armStates: () => armStatesOf(current.plan),
   })
 
   let draining = false
@@ -94,7 +101,7 @@ export async function startBallast(config: Config, log: Log): Promise<Ballast> {
   const admin = createAdaptorServer({ fetch: app.fetch, overrideGlobalObjects: false }) as Server
 
   const closeParts = async () => {
-    await judging.stop()
+    await Promise.all([judging.stop(), following.stop(), armEvents.stop()])
     await recorder.close()
     await pools.close()
     await store.close()
@@ -102,6 +109,8 @@ export async function startBallast(config: Config, log: Log): Promise<Ballast> {
   let url: string
   let adminUrl: string
   try {
+    await armEvents.begin()
+    armEvents.use(current.plan)
     url = `http://${formatAddress(await listen(data, config.listen))}/v1`
     adminUrl = `http://${formatAddress(await listen(admin, config.admin.listen))}`
   } catch (error) {
@@ -110,6 +119,8 @@ export async function startBallast(config: Config, log: Log): Promise<Ballast> {
     throw error
   }
   judging.use(config)
+  armEvents.start()
+  following.start()
   logWarnings(config, log)
 
   /** Puts a configuration in force for every request that begins from now on. */
@@ -122,6 +133,7 @@ export async function startBallast(config: Config, log: Log): Promise<Ballast> {
       snapshot.leave()
       throw error
     }
+    armEvents.use(snapshot.plan)
     current = snapshot
     previous.leave()
   }

@@ -151,6 +151,8 @@ export interface DecisiveVerdict extends RequestOrder {
   readonly positive: boolean
   /** What the unit was assigned by: between two of them the arms' weights changed. */
   readonly assignment: string
+  /** With what probability it was sampled. */
+  readonly probability: number
 }
 
 /** The arms as they are now: verdicts on other wordings are left out. */
@@ -159,6 +161,8 @@ export interface DecisiveQuery {
   readonly check: string
   readonly checkVersion: string
   readonly arms: readonly { readonly arm: string; readonly policyHash: string | null }[]
+  /** Only requests after this moment, as if there had been none before; milliseconds since the epoch. */
+  readonly since?: number
 }
 
 /** A text kept under a name; `revision` grows by one with each writing. */
@@ -346,6 +350,8 @@ export interface Metrics {
   judgeRequest(model: string, outcome: 'ok' | 'error' | 'cached'): void
   judgeTokens(model: string, kind: 'prompt' | 'completion', tokens: number): void
   configReload(outcome: ReloadOutcome): void
+  /** What was done to an arm came into force. */
+  armEvent(experiment: string, arm: string, action: ArmEvent['action'], by: ArmEvent['by']): void
 }
 
 export const noMetrics: Metrics = {
@@ -364,6 +370,7 @@ export const noMetrics: Metrics = {
   judgeRequest() {},
   judgeTokens() {},
   configReload() {},
+  armEvent() {},
 }
 
 // --- Log ----------------------------------------------------------------------------------------------------

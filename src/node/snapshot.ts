@@ -11,6 +11,7 @@ import type { PipelineDeps } from '../pipeline/pipeline.ts'
 import type { Recorder } from '../pipeline/record.ts'
 import { compilePlan, type Plan } from '../policy/compile.ts'
 import { Classifiers } from './classifiers.ts'
+import type { EvidenceFollower } from './evidence.ts'
 import { cachedReports, type Reports } from './reports.ts'
 import type { OpenUpstreams, UpstreamPools } from './upstreams.ts'
 
@@ -18,6 +19,7 @@ import type { OpenUpstreams, UpstreamPools } from './upstreams.ts'
 export interface Lasting {
   readonly pools: UpstreamPools
   readonly store: Store
+  readonly follower: EvidenceFollower
   readonly recorder: Recorder
   readonly metrics: Metrics
   readonly log: Log
@@ -41,12 +43,12 @@ export class ServedSnapshot implements Snapshot {
 
   /** @param previous the one in force, whose unchanged parts are kept. @throws when it cannot be made; nothing is left open. */
   constructor(config: Config, lasting: Lasting, previous: ServedSnapshot | null) {
-    const { pools, store, recorder, metrics, log } = lasting
+    const { pools, store, follower, recorder, metrics, log } = lasting
     const clients = Array.isArray(config.clients) ? config.clients : null
     this.config = config
     this.classifiers = new Classifiers(config, { metrics, log }, previous?.classifiers ?? null)
     this.plan = compilePlan(config, this.classifiers.create)
-    this.reports = cachedReports(this.plan, store)
+    this.reports = cachedReports(this.plan, store, follower)
     this.authenticate = createAuthenticate(clients)
     this.localOnly = config.clients === undefined
     this.limits = new Limits(config.limits.concurrent, clients ?? [], previous?.limits)
