@@ -9,6 +9,7 @@ import type { Log } from './domain/ports.ts'
 import type { Report } from './domain/report.ts'
 import { createAdmin } from './http/admin.ts'
 import { createDataPlane } from './http/data-plane.ts'
+import { ArmEvents, armStatesOf } from './node/arm-events.ts'
 import { Office } from './node/office.ts'
 import type { Reload, Reloadable } from './node/reloads.ts'
 import { closeServer, listen } from './node/servers.ts'
@@ -56,6 +57,7 @@ export async function startBallast(
   const office = await Office.start(config, { judges, metrics, log })
   const recorder = new Recorder({ keeper: office, metrics, log })
   const pools = new UpstreamPools(metrics, log)
+  const armEvents = new ArmEvents({ store: office, metrics, log })
   const lasting = { pools, recorder, metrics, log }
   let current = new ServedSnapshot(config, lasting, null)
 
@@ -68,6 +70,7 @@ export async function startBallast(
     reports: () => office.reports().catch((error: unknown) => troubled(error, [])),
     queue: () => office.queue().catch((error: unknown) => troubled(error, { depth: 0, oldestAt: null })),
     configHash: () => current.config.hash,
+    armStates: () => armStatesOf(current.plan),
   })
 
   let draining = false
@@ -91,6 +94,7 @@ export async function startBallast(
 
   const closeParts = async () => {
     const lastStoring = office.giveUpAfter(LAST_STORING_MS)
+    await armEvents.stop()
     await recorder.close()
     clearTimeout(lastStoring)
     await Promise.all([pools.close(), office.close()])
@@ -98,6 +102,8 @@ export async function startBallast(
   let url: string
   let adminUrl: string
   try {
+    await armEvents.begin()
+    armEvents.use(current.plan)
     url = `http://${formatAddress(await listen(data, config.listen))}/v1`
     adminUrl = `http://${formatAddress(await listen(admin, config.admin.listen))}`
     await office.use(config)
@@ -106,6 +112,7 @@ export async function startBallast(
     await closeParts()
     throw error
   }
+  armEvents.start()
   logWarnings(config, log)
 
   /** Puts a configuration in force for every request that begins from now on. */
@@ -118,6 +125,7 @@ export async function startBallast(
       snapshot.leave()
       throw error
     }
+    armEvents.use(snapshot.plan)
     current = snapshot
     previous.leave()
   }

@@ -27,6 +27,7 @@ describe('ballast demo', () => {
         },
       ],
       sample_ratio: { p: expect.any(Number), log_e: expect.any(Number) },
+      evidence: { since: null, until: expect.any(String), verdicts: 300, late: 0 },
     })
     const [control, treated] = report.arms
     expect(control!.rate.lower).toBeGreaterThan(treated!.rate.upper)

@@ -27,6 +27,7 @@ experiments:
     arms: {control: {weight: 1}, etymologist: {weight: 1, policy: birds/identity-etymologist}}
     check: nineteenth-century
     sample: 1
+decisions: {wait: 1ms}
 judge: {upstream: recordings, model: "sandbox-replay-judge:llm_or_19"}
 `
 

@@ -1,13 +1,14 @@
 /** The `Metrics` port on prom-client: the series of SPEC section 8. Composed by `node.ts`. */
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import type { Metrics, QueueStatus, ReloadOutcome } from '../domain/ports.ts'
-import type { Estimate, Report } from '../domain/report.ts'
+import type { ArmState, Estimate, Report } from '../domain/report.ts'
 
 export interface PrometheusSources {
   /** Asked at each scrape. */
   readonly reports: () => Promise<readonly Report[]>
   readonly queue: () => Promise<QueueStatus>
   readonly configHash: () => string
+  readonly armStates: () => readonly (ArmState & { readonly experiment: string; readonly arm: string })[]
 }
 
 export interface PrometheusMetrics extends Metrics {
@@ -117,6 +118,11 @@ export function createPrometheusMetrics(): PrometheusMetrics {
     registers,
   })
 
+  const armEvents = counter(
+    'ballast_arm_events_total',
+    'Arms switched off, on or promoted since this process started, by whom; every process counts each.',
+    ['experiment', 'arm', 'action', 'by'],
+  )
   const reloads = counter(
     'ballast_config_reloads_total',
     'Times the configuration was read anew; failed: the running one stayed.',
@@ -167,7 +173,7 @@ export function createPrometheusMetrics(): PrometheusMetrics {
   )
   gauge(
     'ballast_positive_rate',
-    'Positives over positives and negatives; the bounds (95%) hold however often they are looked at.',
+    'Positives over positives and negatives, of all verdicts; the bounds (95%) hold however often they are looked at. It describes: decisions count one verdict per unit and question.',
     ['experiment', 'arm', 'check', 'stat'],
     (self) => {
       for (const { experiment, check, arms } of scrape.reports) {
@@ -177,7 +183,7 @@ export function createPrometheusMetrics(): PrometheusMetrics {
   )
   gauge(
     'ballast_arm_difference',
-    "An arm's positive rate minus that of the arm it is compared with, with bounds (95%) that hold at any time.",
+    "An arm's positive rate minus that of the arm it is compared with, with bounds (95%) that hold at any time; of one verdict per unit and question.",
     ['experiment', 'arm', 'check', 'stat'],
     (self) => {
       for (const { experiment, check, comparisons } of scrape.reports) {
@@ -191,6 +197,15 @@ export function createPrometheusMetrics(): PrometheusMetrics {
     ['experiment'],
     (self) => {
       for (const { experiment, sample_ratio } of scrape.reports) self.set({ experiment }, sample_ratio.p)
+    },
+  )
+  gauge(
+    'ballast_arm_off',
+    '1 while an arm is off, by whom: config, rollback or person.',
+    ['experiment', 'arm', 'by'],
+    (self) => {
+      for (const { experiment, arm, state, by } of sources?.armStates() ?? [])
+        if (state === 'off' && by !== null) self.set({ experiment, arm, by }, 1)
     },
   )
   gauge('ballast_config_info', 'The running configuration.', ['hash'], (self) => {
@@ -237,5 +252,6 @@ export function createPrometheusMetrics(): PrometheusMetrics {
     },
     configReload: (outcome) => reloads.inc({ outcome }),
     officeRestart: () => officeRestarts.inc(),
+    armEvent: (experiment, arm, action, by) => armEvents.inc({ experiment, arm, action, by }),
   }
 }

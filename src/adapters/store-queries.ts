@@ -146,7 +146,7 @@ export abstract class SqlStore implements Store, Archive {
     until: RequestOrder | null,
     limit: number,
   ): Promise<DecisiveVerdict[]> {
-    const { experiment, check, checkVersion, arms } = query
+    const { experiment, check, checkVersion, arms, since = -1 } = query
     if (arms.length === 0) return []
     const wordings = sql.join(arms.map(({ arm, policyHash }) => sql`(${arm}, ${policyHash ?? ''})`))
     const rows = await this.db
@@ -154,10 +154,11 @@ export abstract class SqlStore implements Store, Archive {
       .innerJoin('verdicts as v', (join) =>
         join.onRef('v.sample_id', '=', 's.id').onRef('v.check_id', '=', 's.check_id'),
       )
-      .select(['s.id', 's.requested_at', 's.arm', 's.assignment', 'v.verdict'])
+      .select(['s.id', 's.requested_at', 's.arm', 's.assignment', 's.probability', 'v.verdict'])
       .where('s.experiment', '=', experiment)
       .where('s.check_id', '=', check)
       .where('s.extra', 'is', null)
+      .where('s.requested_at', '>', since)
       .where('v.check_version', '=', checkVersion)
       .where('v.verdict', 'in', DECISIVE)
       .where(sql<boolean>`(s.arm, coalesce(s.policy_hash, '')) in (values ${wordings})`)
@@ -174,6 +175,7 @@ export abstract class SqlStore implements Store, Archive {
               .whereRef('e.question_hash', '=', 's.question_hash')
               .whereRef('e.check_id', '=', 's.check_id')
               .where('e.extra', 'is', null)
+              .where('e.requested_at', '>', since)
               .where('ev.check_version', '=', checkVersion)
               .where('ev.verdict', 'in', DECISIVE)
               .where(sql<boolean>`(e.arm, coalesce(e.policy_hash, '')) in (values ${wordings})`)
@@ -197,6 +199,7 @@ export abstract class SqlStore implements Store, Archive {
       arm: row.arm,
       positive: row.verdict === 'positive',
       assignment: row.assignment,
+      probability: row.probability,
     }))
   }
 

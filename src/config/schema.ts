@@ -265,6 +265,14 @@ export const ConfigFile = z.strictObject({
       'What units are hashed with before they are stored; without it the store makes and keeps a key.',
     ),
   samples: Samples.prefault({}).describe('What is kept of the exchanges that are judged.'),
+  decisions: z
+    .strictObject({
+      wait: Duration.prefault('2m').describe(
+        'For verdicts before they are compared: at least so long after the request. Longer than answers take. Duration with a unit.',
+      ),
+    })
+    .prefault({})
+    .describe('What is compared, and acted on by `rollback` and `promote`.'),
   judge: Judge.optional().describe('The model that judges samples; needed where something is sampled.'),
 })
 export type ConfigValues = z.output<typeof ConfigFile>

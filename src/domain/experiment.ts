@@ -1,5 +1,6 @@
 /** Experiments, routes and what assigns a request to an arm (SPEC section 6). */
 import { z } from 'zod'
+import { Promote, Rollback } from './rules.ts'
 
 /** What can be assigned, by where it stands in a request; the first source that is present is the request's unit. */
 export type UnitSource =
@@ -95,6 +96,12 @@ export const Experiment = z.strictObject({
     .union([Share, z.record(z.string(), Share)])
     .optional()
     .describe('Share of the answers to judge, from 0 to 1; one for all arms, or by arm.'),
+  rollback: Rollback.optional().describe(
+    'Switches an arm off once it is proven to have a higher rate than another arm.',
+  ),
+  promote: Promote.optional().describe(
+    "Gives all units an arm's policy once it is proven to have a lower rate than another arm.",
+  ),
   without_control: z.boolean().optional().describe('Says that having no arm without a policy is meant.'),
 })
 export type Experiment = z.infer<typeof Experiment>

@@ -168,6 +168,8 @@ export interface DecisiveVerdict extends RequestOrder {
   readonly positive: boolean
   /** What the unit was assigned by: between two of them the arms' weights changed. */
   readonly assignment: string
+  /** With what probability it was sampled. */
+  readonly probability: number
 }
 
 /** The arms as they are now: verdicts on other wordings are left out. */
@@ -176,6 +178,8 @@ export interface DecisiveQuery {
   readonly check: string
   readonly checkVersion: string
   readonly arms: readonly { readonly arm: string; readonly policyHash: string | null }[]
+  /** Only requests after this moment, as if there had been none before; milliseconds since the epoch. */
+  readonly since?: number
 }
 
 /** A text kept under a name; `revision` grows by one with each writing. */
@@ -394,6 +398,8 @@ export interface Metrics {
   configReload(outcome: ReloadOutcome): void
   /** The thread that stores and judges has died and is replaced. */
   officeRestart(): void
+  /** What was done to an arm came into force. */
+  armEvent(experiment: string, arm: string, action: ArmEvent['action'], by: ArmEvent['by']): void
 }
 
 export const noMetrics: Metrics = {
@@ -415,6 +421,7 @@ export const noMetrics: Metrics = {
   judgeBreaker() {},
   configReload() {},
   officeRestart() {},
+  armEvent() {},
 }
 
 // --- Log ----------------------------------------------------------------------------------------------------

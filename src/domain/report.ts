@@ -8,6 +8,20 @@ export interface Estimate {
   readonly upper: number
 }
 
+/** Whether an arm's policy is in use. */
+export interface ArmState {
+  /** `off`: nothing is injected for its units. `promoted`: its policy is for the units of all arms. */
+  readonly state: 'on' | 'off' | 'promoted'
+  /**
+   * Who made it so: the configuration, ballast by the rule `rollback` or `promote`, or a person. Null for an arm that has
+   * never been anything but on.
+   */
+  readonly by: 'config' | 'rollback' | 'promote' | 'person' | null
+  /** UTC, as `2026-11-24T12:00:00.000Z`; null where it has always been so, or the configuration says it. */
+  readonly since: string | null
+  readonly reason: string | null
+}
+
 export interface ArmReport {
   readonly arm: string
   readonly policy: string | null
@@ -23,6 +37,20 @@ export interface ArmReport {
   readonly rate: Estimate & { readonly weighted?: Estimate }
   /** Requests that looked like the model's training context and were not drawn, if any; in none of the numbers above. */
   readonly extra?: { readonly samples: number; readonly verdicts: VerdictCounts }
+  /** Missing for an arm that has never been anything but on. */
+  readonly state?: ArmState
+}
+
+/** What comparisons rest on: one verdict per unit and question, in the order of the requests, each waited for. */
+export interface EvidenceReport {
+  /** Only requests after it count; null: all. UTC, as the following. */
+  readonly since: string | null
+  /** When the last request that counts came in. */
+  readonly until: string | null
+  /** Verdicts that count. */
+  readonly verdicts: number
+  /** Verdicts that came when later requests had been counted, and are left out. */
+  readonly late: number
 }
 
 /** `better`: proven to have the lower rate. `worse`: the higher. */
@@ -45,4 +73,6 @@ export interface Report {
   readonly arms: readonly ArmReport[]
   readonly comparisons: readonly Comparison[]
   readonly sample_ratio: { readonly p: number; readonly log_e: number }
+  /** Missing where chance does not lead to the arms. */
+  readonly evidence?: EvidenceReport
 }

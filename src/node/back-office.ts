@@ -3,12 +3,15 @@
  * thread of its own, so that none of it takes the proxy's time.
  */
 import { createRedactor } from '../adapters/redactor.ts'
-import type { Log, Metrics, QueueStatus } from '../domain/ports.ts'
+import type { ArmEvent, Log, Metrics, QueueStatus } from '../domain/ports.ts'
 import type { Report } from '../domain/report.ts'
 import type { DrawnOutcome } from '../domain/sample.ts'
 import { type FiledExchange, Filing } from '../pipeline/filing.ts'
 import type { CountedExposures } from '../pipeline/record.ts'
-import { compilePlan } from '../policy/compile.ts'
+import { compilePlan, type Plan } from '../policy/compile.ts'
+import { applyArmEvents } from './arm-events.ts'
+import { EvidenceFollower } from './evidence.ts'
+import { Following } from './following.ts'
 import { Judging, queueLimit } from './judging.ts'
 import type { OfficeConfig } from './office-messages.ts'
 import { cachedReports, type Reports } from './reports.ts'
@@ -45,20 +48,25 @@ export class BackOffice {
   private readonly deps: BackOfficeDeps
   private readonly filing: Filing
   private readonly retention: Retention
-  private keep: OfficeConfig['samples']['keep']
-  private unitKey: string
+  private readonly follower: EvidenceFollower
+  private readonly following: Following
+  private config: OfficeConfig
+  private plan: Plan
+  private armEventsRead: readonly ArmEvent[] = []
   private makeReports: Reports
 
   constructor(config: OfficeConfig, deps: BackOfficeDeps) {
     const { store, log } = deps
     this.deps = deps
-    this.unitKey = config.unit_key ?? deps.unitKey
-    this.makeReports = cachedReports(compilePlan(config), store)
-    this.keep = config.samples.keep
+    this.config = config
+    this.plan = compilePlan(config)
+    this.follower = new EvidenceFollower({ store, wait: () => this.config.decisions.wait, log })
+    this.following = new Following({ follower: this.follower, store, plan: () => this.plan, log })
+    this.makeReports = cachedReports(this.plan, store, this.follower)
     const redactor = createRedactor()
     this.filing = new Filing({
-      unitKey: () => this.unitKey,
-      redactor: () => (this.keep === 'redacted' ? redactor : null),
+      unitKey: () => this.config.unit_key ?? deps.unitKey,
+      redactor: () => (this.config.samples.keep === 'redacted' ? redactor : null),
       store,
       queue: store,
       log,
@@ -68,15 +76,17 @@ export class BackOffice {
 
   /** Puts a configuration in force, whole. @throws when it cannot be: then nothing has changed. */
   use(config: OfficeConfig): void {
-    const { judging, store, unitKey } = this.deps
-    const makeReports = cachedReports(compilePlan(config), store)
+    const { judging, store } = this.deps
+    const plan = compilePlan(config)
+    applyArmEvents(plan, this.armEventsRead)
     if (judging === null) store.limitQueue(queueLimit(config))
     else judging.use(config)
     // From here on nothing throws.
-    this.unitKey = config.unit_key ?? unitKey
-    this.keep = config.samples.keep
     this.retention.use(config.samples.retention ?? null)
-    this.makeReports = makeReports
+    this.config = config
+    this.plan = plan
+    this.makeReports = cachedReports(plan, store, this.follower)
+    this.following.start()
   }
 
   expose(exposures: readonly CountedExposures[]): Promise<void> {
@@ -95,9 +105,17 @@ export class BackOffice {
     return this.deps.store.status()
   }
 
+  /** What was done to arms; throws the switches of the plan that is followed here, too. */
+  async armEvents(): Promise<ArmEvent[]> {
+    const events = await this.deps.store.armEvents()
+    this.armEventsRead = events
+    applyArmEvents(this.plan, events)
+    return events
+  }
+
   /** Gives back the samples that are being judged, and closes the store. */
   async close(): Promise<void> {
-    await Promise.all([this.deps.judging?.stop(), this.retention.stop()])
+    await Promise.all([this.deps.judging?.stop(), this.retention.stop(), this.following.stop()])
     await this.deps.store.close()
   }
 }

@@ -1,6 +1,6 @@
 /** What the main thread (`office.ts`) and the back office's thread (`office-thread.ts`) say to each other. */
 import type { Config } from '../config/load.ts'
-import { type Log, type Metrics, noMetrics, type QueueStatus } from '../domain/ports.ts'
+import { type ArmEvent, type Log, type Metrics, noMetrics, type QueueStatus } from '../domain/ports.ts'
 import type { Report } from '../domain/report.ts'
 import type { DrawnOutcome } from '../domain/sample.ts'
 import type { FiledExchange } from '../pipeline/filing.ts'
@@ -25,6 +25,8 @@ export interface OfficeRequests {
   file(exchange: FiledExchange): DrawnOutcome
   reports(): readonly Report[]
   queue(): QueueStatus
+  /** What is in force of what was done to arms. */
+  armEvents(): ArmEvent[]
   /** Gives samples back, closes the store; nothing follows but the thread's end. */
   close(): void
 }

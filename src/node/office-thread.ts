@@ -54,6 +54,7 @@ async function main(): Promise<void> {
     file: ({ argument }) => office.file(argument),
     reports: () => office.reports(),
     queue: () => office.queue(),
+    armEvents: () => office.armEvents(),
     close: () => office.close(),
   }
   const handle = async (request: OfficeRequest) => {

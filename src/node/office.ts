@@ -10,7 +10,7 @@ import { performance } from 'node:perf_hooks'
 import { fileURLToPath } from 'node:url'
 import { Worker } from 'node:worker_threads'
 import type { Config } from '../config/load.ts'
-import type { Log, Metrics, QueueStatus } from '../domain/ports.ts'
+import type { ArmEvent, Log, Metrics, QueueStatus } from '../domain/ports.ts'
 import type { Report } from '../domain/report.ts'
 import type { DrawnOutcome } from '../domain/sample.ts'
 import type { CountedExposures, Keeper, SampledExchange } from '../pipeline/record.ts'
@@ -123,6 +123,11 @@ export class Office implements Keeper {
   /** @throws Error when it does not come soon. */
   queue(): Promise<QueueStatus> {
     return this.ask('queue', undefined, ANSWER_MS)
+  }
+
+  /** @throws Error when they do not come soon. */
+  armEvents(): Promise<ArmEvent[]> {
+    return this.ask('armEvents', undefined, ANSWER_MS)
   }
 
   /** Before the end: what is not stored after so many milliseconds is given up. */

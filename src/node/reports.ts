@@ -3,6 +3,8 @@ import type { Store } from '../domain/ports.ts'
 import type { Report } from '../domain/report.ts'
 import type { Plan } from '../policy/compile.ts'
 import { buildReport } from '../stats/report.ts'
+import type { EvidenceFollower } from './evidence.ts'
+import { followedOf } from './following.ts'
 
 /** Reports are made at most this often, however often they are asked for. */
 const REPORT_AGE_MS = 200
@@ -12,14 +14,14 @@ const REPORT_REST = 20
 export type Reports = () => Promise<readonly Report[]>
 
 /** Made once for all who ask at about the same time, and never more than a small share of it. */
-export function cachedReports(plan: Plan, store: Store): Reports {
+export function cachedReports(plan: Plan, store: Store, follower: EvidenceFollower): Reports {
   let stale = Number.NEGATIVE_INFINITY
   let made: Promise<readonly Report[]> = Promise.resolve([])
   return () => {
     const begun = performance.now()
     if (begun > stale) {
       stale = Number.POSITIVE_INFINITY
-      made = makeReports(plan, store).finally(() => {
+      made = makeReports(plan, store, follower).finally(() => {
         const ended = performance.now()
         stale = ended + Math.max(REPORT_AGE_MS, (ended - begun) * REPORT_REST)
       })
@@ -28,29 +30,20 @@ export function cachedReports(plan: Plan, store: Store): Reports {
   }
 }
 
-async function makeReports(plan: Plan, store: Store): Promise<Report[]> {
+async function makeReports(plan: Plan, store: Store, follower: EvidenceFollower): Promise<Report[]> {
   const measured = plan.experiments.flatMap((experiment) =>
     experiment.check === null ? [] : [{ experiment, check: experiment.check }],
   )
   return await Promise.all(
-    measured.map(async ({ experiment, check }) =>
-      buildReport({
+    measured.map(async ({ experiment, check }) => {
+      const followed = followedOf(experiment)
+      return buildReport({
         experiment,
         check,
         exposures: await store.exposures(experiment.name),
         tallies: await store.tallies(experiment.name, check.id),
-        verdicts: await store.decisiveVerdicts(
-          {
-            experiment: experiment.name,
-            check: check.id,
-            checkVersion: check.version,
-            arms: experiment.arms.map(({ name, policyHash }) => ({ arm: name, policyHash })),
-          },
-          null,
-          null,
-          Number.MAX_SAFE_INTEGER,
-        ),
-      }),
-    ),
+        evidence: followed === null ? null : await follower.update(followed),
+      })
+    }),
   )
 }

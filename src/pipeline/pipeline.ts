@@ -62,6 +62,8 @@ class Exchange extends Relay {
   private decoded: DecodedRequest | null = null
   private matched: CompiledRoute | null = null
   private assignment: Assignment | null = null
+  /** What the unit was assigned by; by the time it is answered, switches may have been thrown. */
+  private assignedBy = ''
   private body: Buffer
   private tap: Tap | null = null
   private guarded: Guarded | null = null
@@ -183,6 +185,7 @@ class Exchange extends Relay {
   private count(): void {
     const { experiment, arm, unit, unitHash } = this.assignment!
     if (experiment === null || arm === null || experiment.name === '') return
+    this.assignedBy = experiment.assignment
     this.deps.recorder.expose(experiment, arm.name, unit.source, unitHash)
     if (experiment.check !== null) this.draw(experiment.check.id, arm.sampleRate)
   }
@@ -201,10 +204,11 @@ class Exchange extends Relay {
   protected override ownHeaders(): string[] {
     const headers = super.ownHeaders()
     if (this.deps.expose && this.guarded !== null) headers.push('x-ballast-trigger', this.guarded.action)
-    if (!this.deps.expose || this.assignment === null || this.labels.experiment === '') return headers
+    if (!this.deps.expose || this.assignment === null) return headers
     const { experiment, arm } = this.labels
-    const policyId = this.assignment.arm?.policyId ?? null
-    headers.push('x-ballast-experiment', headerValue(experiment), 'x-ballast-arm', headerValue(arm))
+    const policyId = this.assignment.treated?.policyId ?? null
+    if (experiment !== '')
+      headers.push('x-ballast-experiment', headerValue(experiment), 'x-ballast-arm', headerValue(arm))
     if (policyId !== null) headers.push('x-ballast-policy', headerValue(policyId))
     return headers
   }
@@ -246,7 +250,7 @@ class Exchange extends Relay {
         extra: this.extra,
         model: this.decoded!.model ?? '',
         unit: unitHash,
-        assignment: experiment.switches.assignment,
+        assignment: this.assignedBy,
         requestedAt: this.given.receivedAt,
       },
       surface: this.surface.name,

@@ -6,6 +6,7 @@ import type { Policy } from '../domain/policy.ts'
 import { prepareConditions, type UnmetCondition } from './conditions.ts'
 import { type PreparedPolicy, policyHash, preparePolicy } from './prepare.ts'
 import { prepareRamp } from './ramp.ts'
+import { type ArmRules, compileRules, NO_RULES } from './rules.ts'
 import { ArmSwitches } from './switches.ts'
 import { IN_DOMAIN, OUT_OF_DOMAIN } from './training.ts'
 
@@ -45,6 +46,8 @@ export interface CompiledExperiment {
   readonly ramp: (now: number) => number
   readonly switches: ArmSwitches
   readonly check: Check | null
+  /** When ballast acts on its arms by itself. */
+  readonly rules: ArmRules
   /** Hash of what units are assigned by, and of the arms that are off. Units are counted anew when it changes. */
   readonly assignment: string
   /** Whether chance leads to its arms; else they are not comparable. */
@@ -90,6 +93,7 @@ export function compileExperiment(
     ramp: prepareRamp(ramp),
     switches: new ArmSwitches(assignmentHash(salt, compiled, references.unitKey), switchedOff),
     check: references.check(check),
+    rules: compileRules(experiment, compiled),
     randomized: true,
   })
 }
@@ -108,6 +112,7 @@ export function compileSoleArm(route: Route, references: References): CompiledEx
     ramp: prepareRamp(1),
     switches: new ArmSwitches(assignmentHash('', [], references.unitKey), []),
     check,
+    rules: NO_RULES,
     randomized: true,
   })
 }
@@ -126,6 +131,7 @@ export function compileDomainArms(route: Route, references: References): Compile
     ramp: prepareRamp(1),
     switches: new ArmSwitches(assignmentHash('', [], references.unitKey), []),
     check: references.check(route.check),
+    rules: NO_RULES,
     randomized: false,
   })
 }

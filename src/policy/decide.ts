@@ -30,9 +30,9 @@ export interface Asked {
 
 /**
  * Whether the unit takes part: `in` an arm; `holdout`: kept out of everything; `outside`: the experiment's ramp has not
- * reached it; `off`: its arm is switched off.
+ * reached it; `off`: its arm is switched off; `promoted`: an arm is promoted, and it gets that one's policy.
  */
-export type Standing = 'in' | 'holdout' | 'outside' | 'off'
+export type Standing = 'in' | 'holdout' | 'outside' | 'off' | 'promoted'
 
 /** Where a request's unit belongs. */
 export interface Assignment {
@@ -44,6 +44,8 @@ export interface Assignment {
   readonly arm: CompiledArm | null
   /** The arm its hash leads to, whether it is `in` or not; null for a unit that is held out. */
   readonly drawn: CompiledArm | null
+  /** The arm whose policy is applied: its own, or one that is promoted; null where nothing is. */
+  readonly treated: CompiledArm | null
   /** What the unit is known by while its requests are served; not fit to be stored. Empty for one that is held out. */
   readonly unitHash: string
   readonly labels: RequestLabels
@@ -151,19 +153,25 @@ export function assign(route: CompiledRoute, decoded: DecodedRequest, asked: Ask
   const { candidates, holdout, unassigned } = route
   const unit = findUnit(route.unit, decoded, asked)
   if (holdout !== null && isHeldOut(holdout.salt, unit.value, holdout.share)) {
-    const nowhere = { experiment: null, arm: null, drawn: null, unitHash: '' }
+    const nowhere = { experiment: null, arm: null, drawn: null, treated: null, unitHash: '' }
     return { unit, standing: 'holdout', ...nowhere, labels: unassigned }
   }
   const { experiment } =
     candidates.length === 1 ? candidates[0]! : pickExperiment(route.candidateNames, unit.value, candidates)
   const { arm, within, unitHash } = assignArm(experiment.name, experiment.salt, unit.value, experiment.arms)
+  const { switches } = experiment
   const standing = !isTakenIn(within, experiment.ramp(asked.receivedAt))
     ? 'outside'
-    : experiment.switches.isOff(arm.name)
-      ? 'off'
-      : 'in'
+    : switches.promoted !== null
+      ? 'promoted'
+      : switches.isOff(arm.name)
+        ? 'off'
+        : 'in'
   const labels = standing === 'in' ? route.labels.get(arm)! : unassigned
-  return { unit, standing, experiment, arm: standing === 'in' ? arm : null, drawn: arm, unitHash, labels }
+  const own = standing === 'in' ? arm : null
+  const treated =
+    standing === 'promoted' ? experiment.arms.find(({ name }) => name === switches.promoted)! : own
+  return { unit, standing, experiment, arm: own, drawn: arm, treated, unitHash, labels }
 }
 
 /** @returns the rule that decides where the request belongs; null where none does, or its unit is kept out anyway. */
@@ -178,9 +186,16 @@ export function armByDomain(route: CompiledRoute, assignment: Assignment, inDoma
   if (experiment === null) return assignment
   const drawn = experiment.arms.find(({ name }) => name === (inDomain ? IN_DOMAIN : OUT_OF_DOMAIN))!
   if (experiment.switches.isOff(drawn.name)) {
-    return { ...assignment, standing: 'off', arm: null, drawn, labels: route.unassigned }
+    return { ...assignment, standing: 'off', arm: null, drawn, treated: null, labels: route.unassigned }
   }
-  return { ...assignment, standing: 'in', arm: drawn, drawn, labels: route.labels.get(drawn)! }
+  return {
+    ...assignment,
+    standing: 'in',
+    arm: drawn,
+    drawn,
+    treated: drawn,
+    labels: route.labels.get(drawn)!,
+  }
 }
 
 const NOTHING: Injection = { outcome: 'none', policy: null, placements: [], splices: [], reason: null }
@@ -190,9 +205,9 @@ const NOTHING: Injection = { outcome: 'none', policy: null, placements: [], spli
  * @param decoded of the body that is sent: without what the guard stripped.
  * @throws BallastError `ballast_policy_not_applicable` when the request has no place for it, unless the policy skips.
  */
-export function inject({ arm }: Assignment, decoded: DecodedRequest, asked: Asked): Injection {
-  if (arm === null || arm.policy === null) return NOTHING
-  const { policy } = arm
+export function inject({ treated }: Assignment, decoded: DecodedRequest, asked: Asked): Injection {
+  if (treated === null || treated.policy === null) return NOTHING
+  const { policy } = treated
   const unmet = policy.unmet === null ? null : policy.unmet(decoded, asked.headers)
   if (unmet !== null) return { outcome: 'unmet', policy, placements: [], splices: [], reason: unmet }
   const prepared = policy.at(asked.receivedAt)

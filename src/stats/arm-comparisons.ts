@@ -119,6 +119,13 @@ export interface ArmResult {
   readonly decision: Decision
 }
 
+/** Holm's p-values of a treatment, over all of them. */
+export interface AdjustedP {
+  readonly arm: string
+  readonly better: number
+  readonly worse: number
+}
+
 /** Several treatments against one control, whose every verdict enters the comparison with each. */
 export class ArmComparisons {
   private readonly control: { arm: string; counts: Counts }
@@ -185,6 +192,14 @@ export class ArmComparisons {
     return this.control.counts
   }
 
+  /** Anytime p-values, 1 / max E, adjusted by Holm's method; in the order the treatments were given. */
+  adjusted(): AdjustedP[] {
+    const all = [...this.treatments]
+    const better = holm(all.map(([, { comparison }]) => comparison.evidence.pBetter))
+    const worse = holm(all.map(([, { comparison }]) => comparison.evidence.pWorse))
+    return all.map(([arm], index) => ({ arm, better: better[index]!, worse: worse[index]! }))
+  }
+
   /**
    * What is known of every treatment, in the order given. "Worse" and "better" are each decided by Holm's method on the
    * anytime p-values, 1 / max E: of each of the two a false one occurs, in any arm and at any look, with probability
@@ -194,11 +209,9 @@ export class ArmComparisons {
    */
   results(alpha = 0.05): ArmResult[] {
     requireAlpha(alpha)
-    const all = [...this.treatments]
-    const better = holm(all.map(([, { comparison }]) => comparison.evidence.pBetter))
-    const worse = holm(all.map(([, { comparison }]) => comparison.evidence.pWorse))
-    return all.map(([arm, { counts, comparison }], index): ArmResult => {
-      const [pBetter, pWorse] = [better[index]!, worse[index]!]
+    const adjusted = this.adjusted()
+    return [...this.treatments].map(([arm, { counts, comparison }], index): ArmResult => {
+      const { better: pBetter, worse: pWorse } = adjusted[index]!
       return {
         arm,
         counts,

@@ -1,12 +1,12 @@
 /** Makes an experiment's report (SPEC section 10) of what the store holds. Pure; called through `node.ts`. */
 import type { Check } from '../domain/check.ts'
-import type { ArmTally, DecisiveVerdict, Tally } from '../domain/ports.ts'
-import type { ArmReport, Comparison, Decision, Report } from '../domain/report.ts'
+import type { ArmTally, Tally } from '../domain/ports.ts'
+import type { ArmReport, ArmState, Comparison, EvidenceReport, Report } from '../domain/report.ts'
 import { noVerdicts, type VerdictCounts } from '../domain/verdict.ts'
-import type { CompiledArm, CompiledExperiment } from '../policy/compile.ts'
-import { ArmComparison } from './arm-comparisons.ts'
+import type { CompiledExperiment } from '../policy/compile.ts'
+import { baselineOf } from '../policy/rules.ts'
 import { betaBinomialInterval } from './beta-binomial.ts'
-import type { BlockEProcess } from './block-e-process.ts'
+import type { Evidence } from './evidence.ts'
 import { sampleRatioLogE, sampleRatioP } from './sample-ratio.ts'
 import { weightedRate } from './weighted-rate.ts'
 
@@ -18,15 +18,17 @@ export interface ReportInput {
   readonly check: Pick<Check, 'id' | 'version'>
   readonly exposures: readonly ArmTally[]
   readonly tallies: readonly Tally[]
-  /** In the order of the requests. */
-  readonly verdicts: readonly DecisiveVerdict[]
+  /** Null where nothing is compared: one arm, or arms that chance does not lead to. */
+  readonly evidence: Evidence | null
 }
 
 /**
  * Only what belongs together is counted together: verdicts on the present wording of check and policies, and units under
  * the present arms, weights and switches. What was counted before a change stays in the store.
+ *
+ * Rates are of all verdicts of drawn samples; comparisons are of those that the evidence has counted.
  */
-export function buildReport({ experiment, check, exposures, tallies, verdicts }: ReportInput): Report {
+export function buildReport({ experiment, check, exposures, tallies, evidence }: ReportInput): Report {
   const hashes = new Map(experiment.arms.map(({ name, policyHash }) => [name, policyHash]))
   const present = tallies.filter(
     (it) => it.checkVersion === check.version && it.policyHash === hashes.get(it.arm),
@@ -53,20 +55,18 @@ export function buildReport({ experiment, check, exposures, tallies, verdicts }:
         ...(weighted === null ? {} : { weighted }),
       },
       ...extraOf(own.filter(({ extra }) => extra)),
+      ...stateOf(experiment.switches.state(name)),
     }
   })
-  const baseline = baselineOf(experiment.arms)
   // Where chance did not choose, a difference between the arms, or their sizes, says nothing.
-  const compared = experiment.randomized ? experiment.arms : []
   const ratio = experiment.randomized ? ratioOf(experiment, arms) : 0
   return {
     experiment: experiment.name,
     check: check.id,
     arms,
-    comparisons: compared
-      .filter((arm) => arm !== baseline)
-      .map((arm) => compare(arm.name, baseline.name, verdicts)),
+    comparisons: evidence === null ? [] : comparisonsOf(evidence, baselineOf(experiment.arms).name),
     sample_ratio: { p: sampleRatioP(ratio), log_e: ratio },
+    ...(evidence !== null && { evidence: describe(evidence) }),
   }
 }
 
@@ -85,6 +85,11 @@ function extraOf(tallies: readonly Tally[]): Pick<ArmReport, 'extra'> {
   return { extra: { samples: samplesOf(tallies), verdicts: verdictsOf(tallies) } }
 }
 
+/** An arm that has never been anything but on has none. */
+function stateOf(state: ArmState): Pick<ArmReport, 'state'> {
+  return state.state === 'on' && state.by === null ? {} : { state }
+}
+
 /** Over the arms that are on: one that is off gets no units while it is. */
 function ratioOf({ arms, switches }: ReportInput['experiment'], reports: readonly ArmReport[]): number {
   const on = arms.flatMap((arm, index) =>
@@ -101,39 +106,24 @@ function sum(numbers: readonly number[]): number {
   return numbers.reduce((total, it) => total + it, 0)
 }
 
-/** What the others are compared with: the first arm that injects nothing, else the first arm. */
-function baselineOf<A extends Pick<CompiledArm, 'policyId'>>(arms: readonly A[]): A {
-  return arms.find(({ policyId }) => policyId === null) ?? arms[0]!
+function comparisonsOf(evidence: Evidence, against: string): Comparison[] {
+  return evidence.reported
+    .results(ALPHA)
+    .map(({ arm, difference: { estimate, lower, upper }, logEBetter, logEWorse, decision }) => ({
+      arm,
+      against,
+      difference: { estimate, lower, upper },
+      log_e_better: logEBetter,
+      log_e_worse: logEWorse,
+      decision,
+    }))
 }
 
-function compare(arm: string, against: string, verdicts: readonly DecisiveVerdict[]): Comparison {
-  const comparison = new ArmComparison()
-  const judged = { [arm]: [0, 0] as [number, number], [against]: [0, 0] as [number, number] }
-  for (const row of verdicts) {
-    const counts = judged[row.arm]
-    if (counts === undefined) continue
-    comparison.add(row.arm === arm ? 'treatment' : 'control', row.positive)
-    counts[0] += row.positive ? 1 : 0
-    counts[1]++
-  }
-  const rate = ([positives, total]: [number, number]) => (total === 0 ? null : positives / total)
-  const [treated, control] = [rate(judged[arm]!), rate(judged[against]!)]
+function describe({ since, cursor, counted, late }: Evidence): EvidenceReport {
   return {
-    arm,
-    against,
-    difference: {
-      estimate: treated === null || control === null ? null : treated - control,
-      ...comparison.differenceInterval(ALPHA),
-    },
-    log_e_better: comparison.evidence.logEBetter,
-    log_e_worse: comparison.evidence.logEWorse,
-    decision: decideFrom(comparison.evidence),
+    since: since === 0 ? null : new Date(since).toISOString(),
+    until: cursor === null ? null : new Date(cursor.requestedAt).toISOString(),
+    verdicts: counted,
+    late,
   }
-}
-
-/** Once the evidence of a direction has reached 1/alpha it stays proven, whatever comes later (Ville 1939). */
-function decideFrom(evidence: BlockEProcess): Decision {
-  const threshold = Math.log(1 / ALPHA)
-  if (evidence.maxLogEWorse >= threshold) return 'worse'
-  return evidence.maxLogEBetter >= threshold ? 'better' : 'undecided'
 }

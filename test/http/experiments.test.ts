@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { describe, expect, test } from 'vitest'
 import { openSqliteStore } from '../../src/adapters/store-sqlite.ts'
+import { armEvent } from '../support/arm-events.ts'
 import { metricValue, type RunningBallast, startTestBallast, startTestUpstream } from '../support/ballast.ts'
 import { BEFORE_EXTRAS } from '../support/old-store.ts'
 import { completion, json } from '../support/upstream.ts'
@@ -105,10 +106,10 @@ describe('who is kept out', () => {
     const { switches } = ballast.plan.experiments[0]!
     const before = ballast.plan.experiments[0]!.assignment
     await post({ user: 'u' })
-    switches.set('treated', true)
+    switches.apply([armEvent({ experiment: 'e', arm: 'treated' })])
     expect(ballast.plan.experiments[0]!.assignment).not.toBe(before)
     await post({ user: 'u' })
-    switches.set('treated', false)
+    switches.apply([])
     expect(ballast.plan.experiments[0]!.assignment).toBe(before)
     await post({ user: 'u' })
     expect(sent()).toEqual([`${CONTEXT} Hi`, 'Hi', `${CONTEXT} Hi`])

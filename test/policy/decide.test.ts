@@ -1,6 +1,7 @@
 /** What is decided about a request, and how far it came, asked without sending anything. */
 import { describe, expect, test } from 'vitest'
 import { decide } from '../../src/policy/decide.ts'
+import { armEvent } from '../support/arm-events.ts'
 import { asked, CHAT, planOf } from '../support/plan.ts'
 
 const EXPERIMENT = `
@@ -129,7 +130,9 @@ describe('a decision about a model with a past', () => {
 
   test('leaves the context out while the arm of the domain is switched off', () => {
     const plan = route(`${matching} {patterns: [bird]}`)
-    plan.experiments[0]!.switches.set('in-domain', true)
+    plan.experiments[0]!.switches.apply([
+      armEvent({ experiment: plan.experiments[0]!.name, arm: 'in-domain' }),
+    ])
     const decision = decide(plan, CHAT, chat('A bird?'))
     expect(decision).toMatchObject({
       domain: 'inside',
