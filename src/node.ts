@@ -39,6 +39,8 @@ export interface Ballast extends Reloadable {
 /** Longer than the idle timeout of common load balancers, so that they and not ballast close idle connections. */
 const KEEP_ALIVE_MS = 75_000
 const SETTLE_POLL_MS = 20
+/** For the office to answer the control plane: so long a scrape waits at most. */
+const ANSWER_MS = 10_000
 /** For what is pending to be stored when ballast stops; a store that is locked takes up to ten seconds. */
 const LAST_STORING_MS = 20_000
 
@@ -59,7 +61,13 @@ export async function startBallast(
   const pools = new UpstreamPools(metrics, log)
   const armEvents = new ArmEvents({ store: office, metrics, log })
   const lasting = { pools, recorder, metrics, log }
-  let current = new ServedSnapshot(config, lasting, null)
+  let current: ServedSnapshot
+  try {
+    current = new ServedSnapshot(config, lasting, null)
+  } catch (error) {
+    await office.close()
+    throw error
+  }
 
   const troubled = <T>(error: unknown, instead: T): T => {
     log.error({ err: error }, 'the store could not be read for the metrics')
@@ -67,8 +75,9 @@ export async function startBallast(
   }
   metrics.observe({
     // A store in trouble takes its own series away, not the others.
-    reports: () => office.reports().catch((error: unknown) => troubled(error, [])),
-    queue: () => office.queue().catch((error: unknown) => troubled(error, { depth: 0, oldestAt: null })),
+    reports: () => office.reports(ANSWER_MS).catch((error: unknown) => troubled(error, [])),
+    queue: () =>
+      office.queue(ANSWER_MS).catch((error: unknown) => troubled(error, { depth: 0, oldestAt: null })),
     configHash: () => current.config.hash,
     armStates: () => armStatesOf(current.plan),
   })
@@ -84,7 +93,7 @@ export async function startBallast(
   data.keepAliveTimeout = KEEP_ALIVE_MS
   const app = createAdmin({
     metrics: () => metrics.expose(),
-    reports: () => office.reports(),
+    reports: () => office.reports(ANSWER_MS),
     configHash: () => current.config.hash,
     notReady: () => (draining ? 'draining' : null),
     token: () => current.config.admin.token ?? null,

@@ -42,8 +42,6 @@ const FIRST_WAIT_MS = 100
 const LONGEST_WAIT_MS = 10_000
 /** A thread that lived so long has not died of how it began. */
 const LONG_LIFE_MS = 60_000
-/** For reports and the queue's status; so long a scrape waits at most. */
-const ANSWER_MS = 10_000
 /** An exchange with which so many threads died, alone at last, is not tried again. */
 const MOST_TRIES = 3
 /** For the thread to give its samples back and close the store. */
@@ -115,14 +113,14 @@ export class Office implements Keeper {
     return this.request('file', make) as Promise<DrawnOutcome>
   }
 
-  /** @throws Error when they do not come soon. */
-  reports(): Promise<readonly Report[]> {
-    return this.ask('reports', undefined, ANSWER_MS)
+  /** @throws Error when they do not come within so many milliseconds. */
+  reports(withinMs?: number): Promise<readonly Report[]> {
+    return this.ask('reports', undefined, withinMs)
   }
 
-  /** @throws Error when it does not come soon. */
-  queue(): Promise<QueueStatus> {
-    return this.ask('queue', undefined, ANSWER_MS)
+  /** @throws Error when it does not come within so many milliseconds. */
+  queue(withinMs?: number): Promise<QueueStatus> {
+    return this.ask('queue', undefined, withinMs)
   }
 
   /** @throws Error when they do not come soon. */
@@ -189,9 +187,10 @@ export class Office implements Keeper {
       this.bury()
       end()
       reject(error as Error)
+      // Whoever starts the first one is told, and nothing starts.
+      if (!this.begun) this.closing = true
       if (this.closing) return this.giveUp()
-      // Who started the first one is told, and decides.
-      if (this.begun) this.replace(error, performance.now() - startedAt)
+      this.replace(error, performance.now() - startedAt)
     })
     return promise
   }
