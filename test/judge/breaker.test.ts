@@ -55,10 +55,12 @@ describe('a judge that keeps failing', () => {
   )
 
   test('takes no tries from a single sample either, where it is not even there', async () => {
+    const gone = await startTestUpstream(good)
+    await gone.close()
     const store = await openTestStore()
     await store.offer(sampleOf())
     // Five questions at a time open the breaker at the first try, which counts.
-    const { worker, metrics } = startWorker(store, 'http://127.0.0.1:1/v1', { attempts: 2, repeat: 5 })
+    const { worker, metrics } = startWorker(store, gone.url, { attempts: 2, repeat: 5 })
     const failures = async () =>
       metricValue(await metrics(), 'ballast_judge_requests_total', { outcome: 'error' })
     await eventually(async () => (await failures()) === 5 + 2, 8_000)
