@@ -18,8 +18,8 @@ export const PLAIN: Settings = { keys: false, counted: false, experiment: false,
 export const PRODUCTION: Settings = { ...PLAIN, keys: true, experiment: true, sample: 0.02 }
 
 export const CLIENT_KEY = 'bench-client-key'
-/** Refuses connections: no program of ours can listen there (tcpmux). */
-const DEAD_PORT = 1
+/** Refuses connections: no program of ours can listen there (compressnet). Not 1, which `fetch` does not even try. */
+const DEAD_PORT = 2
 
 /** @param folder for the store. */
 export function ballastYaml(settings: Settings, upstreamPort: number, folder: string): string {

@@ -20,6 +20,7 @@ function wholeNumber(name: 'runs' | 'seed'): number {
 }
 
 const percent = (share: number | null) => (share === null ? '' : `${(100 * share).toFixed(1)}%`)
+const fine = (share: number) => `${(100 * share).toFixed(2)}%`
 const print = (line: string) => process.stdout.write(`${line}\n`)
 const row = (...cells: readonly string[]) => print(`| ${cells.join(' | ')} |`)
 
@@ -90,13 +91,12 @@ for (const [what, day] of [
     'the same, positives at quiet times',
     { ...STARVED, busy: { drawn: 20, rate: 0.05 }, quiet: { drawn: 2, rate: 0.3 } },
   ],
-  ['70 times what is judged', { ...STARVED, busy: { drawn: 200, rate: 0.3 } }],
 ] as const) {
-  const it = thinned({ runs: Math.min(size.runs, 500), seed: size.seed }, day)
+  const it = thinned(size, day)
   row(
     `${what}; ${percent(it.judged)} judged, ${percent(it.refused)} refused`,
     percent(it.truth),
-    `${percent(it.weighted)} ± ${percent(it.weightedError)}`,
+    `${fine(it.weighted)} ± ${fine(it.weightedError)}`,
     percent(it.covered),
     percent(it.unweighted),
     percent(it.coveredUnweighted),

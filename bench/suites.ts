@@ -275,17 +275,18 @@ const main: Suite = {
   elsewhere: ['6  2,000 streams at a time: npm run bench:streams', '7  workers: there are none yet'],
 }
 
-/** A judge that is gone must not be felt: everything sampled, nobody there to judge it. */
-const judge: Suite = {
-  name: 'judge',
+/** Judging must not be felt, and least of all where the judge is gone: everything sampled, and nobody there to judge it. */
+const judging: Suite = {
+  name: 'judging',
   targets: [
     ballast('judging off', { ...PRODUCTION, sample: 0 }),
+    ballast('judge answers', { ...PRODUCTION, sample: 1 }),
     ballast('judge dead', { ...PRODUCTION, sample: 1, judge: 'dead' }),
   ],
   loads: {
     // What is tried again and again never comes to rest.
-    busy: { ...BUSY, part: 'judge', afterworkMs: 0 },
-    delayed: { ...DELAYED, part: 'judge', afterworkMs: 0 },
+    busy: { ...BUSY, part: 'judging', afterworkMs: 0 },
+    delayed: { ...DELAYED, part: 'judging', afterworkMs: 0 },
   },
   rows: [
     { id: 'rate32', load: 'busy', title: 'requests/s, 32 connections', figure: rate },
@@ -294,8 +295,33 @@ const judge: Suite = {
     { id: 'p50-delayed', load: 'delayed', title: 'p50, upstream of 50 ms, ms', figure: (seen) => seen.p50 },
     { id: 'p99-delayed', load: 'delayed', title: 'p99, upstream of 50 ms, ms', figure: (seen) => seen.p99 },
   ],
-  ratios: [['judge dead', 'judging off']],
-  lines: [],
+  ratios: [
+    ['judge answers', 'judging off'],
+    ['judge dead', 'judging off'],
+  ],
+  lines: [
+    {
+      number: '8',
+      title: 'time per request with a dead judge and everything sampled',
+      most: 1.11,
+      unit: 'times judging off',
+      figure: times('rate32', 'judging off', 'judge dead'),
+    },
+    {
+      number: '8',
+      title: 'p99 with a dead judge and everything sampled',
+      most: 1.1,
+      unit: 'times judging off',
+      figure: times('p99-32', 'judge dead', 'judging off'),
+    },
+    {
+      number: '8',
+      title: 'the same at an upstream of 50 ms',
+      most: 1.1,
+      unit: 'times judging off',
+      figure: times('p99-delayed', 'judge dead', 'judging off'),
+    },
+  ],
   elsewhere: [],
 }
 
@@ -322,7 +348,7 @@ const features: Suite = {
   elsewhere: [],
 }
 
-export const SUITES: readonly Suite[] = [main, judge, features]
+export const SUITES: readonly Suite[] = [main, judging, features]
 /** What `--only` may name, and what runs without it. */
 export const PARTS = [...new Set(SUITES.flatMap(({ loads }) => Object.values(loads).map(({ part }) => part)))]
 export const USUAL_PARTS = ['requests', 'latency', 'streams', 'bodies']

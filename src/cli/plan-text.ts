@@ -29,7 +29,7 @@ export function drawPlan(plan: PlanView, columns = columnsOf(process.stdout)): s
       'judge',
       judge === null
         ? 'none'
-        : `${judge.models.map(({ model, upstream }) => `${model} at ${upstream}`).join(', ')}${repeated(judge.repeat)}, ${judge.concurrency} samples at a time`,
+        : `${judge.models.map(({ model, upstream }) => `${model} at ${upstream}`).join(', ')}${repeated(judge.repeat)}, ${judge.concurrency} samples at a time${budgeted(judge)}`,
     ),
     line('other paths', `pass as they are; where no route takes their model, to ${plan.passthrough}`),
     ...(plan.holdout === 0
@@ -90,6 +90,15 @@ export function drawPlan(plan: PlanView, columns = columnsOf(process.stdout)): s
       headersInWords(upstream).map((words) => `${wrap(printable(words), columns, 2)}\n`),
     ),
   ].join('')
+}
+
+function budgeted({ requestsPerMinute, tokensPerDay, budgets }: NonNullable<PlanView['judge']>): string {
+  const of = [
+    ...(requestsPerMinute === null ? [] : [`${requestsPerMinute.toLocaleString('en-US')} requests a minute`]),
+    ...(tokensPerDay === null ? [] : [`${tokensPerDay.toLocaleString('en-US')} tokens a day`]),
+  ]
+  const own = budgets.length === 0 ? '' : `; budgets of their own: ${budgets.join(', ')}`
+  return `${of.length === 0 ? '' : `, each model at most ${of.join(' and ')}`}${own}`
 }
 
 function repeated(times: number): string {

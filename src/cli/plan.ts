@@ -33,6 +33,11 @@ export interface PlanView {
     readonly models: readonly { readonly model: string; readonly upstream: string }[]
     readonly repeat: number
     readonly concurrency: number
+    /** Of each model; null: unlimited. */
+    readonly requestsPerMinute: number | null
+    readonly tokensPerDay: number | null
+    /** Models with budgets of their own. */
+    readonly budgets: readonly string[]
   } | null
   readonly upstreams: readonly UpstreamView[]
 }
@@ -176,6 +181,9 @@ export function viewPlan(config: Config): PlanView {
             })),
             repeat: judge.repeat,
             concurrency: judge.concurrency,
+            requestsPerMinute: judge.requests_per_minute ?? null,
+            tokensPerDay: judge.tokens_per_day ?? null,
+            budgets: Object.keys(judge.budgets),
           },
     upstreams: Object.entries(config.upstreams).map(
       ([upstream, { base_url, api_key, retries, fallback, headers }]) => ({

@@ -44,7 +44,8 @@ export class RequestPace {
       const until = Math.ceil(start + this.windowMs + KEPT_MS)
       const taken = await this.count(`judge:requests:${this.name}:${Math.round(start)}`, 1, until)
       const places = this.placesIn(window)
-      this.taken.set(window, Math.min(taken, places))
+      // Of counts under way at the same time an earlier one may come back later.
+      this.taken.set(window, Math.max(this.taken.get(window) ?? 0, Math.min(taken, places)))
       if (taken >= places) this.firstFree = Math.max(this.firstFree, window + 1)
       if (taken <= places) return Math.max(0, start - this.now())
     }

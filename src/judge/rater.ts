@@ -84,12 +84,15 @@ export class Rater {
       rubric,
       parts.map(({ model, score }) => ({ model, score })),
     )
-    const hindrances = parts.map(({ hindrance }) => hindrance)
+    const modelsBy = (hindrance: Hindrance | null) =>
+      new Set(parts.filter((part) => part.hindrance === hindrance).map(({ model }) => model))
+    const missing = modelsBy('judge')
+    // Where other models have judged, one that is missing is waited for only so long.
+    const others = missing.size > 0 && [...modelsBy(null)].some((model) => !missing.has(model))
     return {
       score,
-      retryable: hindrances.some((it) => it !== null),
-      // Where others have judged, the one that is missing is waited for only so long.
-      counted: !hindrances.includes('budget') && hindrances.some((it) => it !== 'judge'),
+      retryable: parts.some(({ hindrance }) => hindrance !== null),
+      counted: modelsBy('budget').size === 0 && (others || modelsBy('sample').size > 0),
     }
   }
 

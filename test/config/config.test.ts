@@ -283,6 +283,15 @@ describe('problems, each with line and column', () => {
       [['[a, a]', 'judge.models: names a model twice; to ask one several times, use "repeat"']],
     ],
     ['concurrency: 8', 'logprobs: maybe', [['maybe', 'judge.logprobs: is not one of auto, off']]],
+    ['concurrency: 8', 'tokens_per_day: 0', [['0}\n', 'judge.tokens_per_day: is at least 1']]],
+    [
+      'concurrency: 8',
+      'budgets: {gpt-4.1-mini: {requests_per_minute: 1.5}, gpt-5: {tokens_per_day: 9}}',
+      [
+        ['1.5', 'judge.budgets.gpt-4.1-mini.requests_per_minute: is a whole number'],
+        ['gpt-5: {', 'judge.budgets: no judge and no rubric is called "gpt-5"'],
+      ],
+    ],
     ['concurrency: 8', 'repeat: 26', [['26}', 'judge.repeat: is at most 25']]],
     ['concurrency: 8', 'answer_limit: 99', [['99}', 'judge.answer_limit: is at least 100']]],
     [
