@@ -13,15 +13,13 @@ export interface ImportOptions {
   readonly experiment: string
   readonly check: string
   readonly by: string
-  /** Probabilities of those that a draw would choose; the others stand for none but themselves. */
-  readonly probabilityOf: (id: string) => number | null
 }
 
 /** @returns the labels, or every bad line with its number. Nothing is stored. */
 export async function readLabels(
   text: string,
   store: OpenStore,
-  { experiment, check, by, probabilityOf }: ImportOptions,
+  { experiment, check, by }: ImportOptions,
 ): Promise<{ readonly labels: readonly Label[] } | { readonly problems: readonly string[] }> {
   const problems: string[] = []
   const labels = new Map<string, Label & { line: number }>()
@@ -50,16 +48,15 @@ export async function readLabels(
       bad(`sample ${id} is of experiment ${found.sample.experiment} and check ${found.sample.check}`)
     else {
       const checkVersion = found.verdict?.checkVersion ?? found.sample.checkVersion
-      const probability = probabilityOf(id)
-      const at = Date.now()
       labels.set(id, {
         sampleId: id,
         check,
         checkVersion,
         by,
         verdict: known,
-        probability,
-        at,
+        // Nobody knows how whoever gave it came upon this sample.
+        probability: null,
+        at: Date.now(),
         line: index + 1,
       })
     }

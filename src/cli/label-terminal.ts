@@ -20,6 +20,8 @@ export interface LabelTask {
   readonly total: number
   load(id: string): Promise<StoredSample | null>
   save(id: string, verdict: Label['verdict']): Promise<void>
+  /** Takes a label back. */
+  undo(id: string): Promise<void>
 }
 
 const VERDICT_OF = { p: 'positive', n: 'negative', x: 'excluded' } as const
@@ -28,13 +30,12 @@ const USUAL_ROWS = 24
 /** Beside a page: what is asked below it, and the line before. */
 const BESIDE_PAGE = 3
 
-/** @returns how many labels were given. */
-export async function labelAtTerminal(task: LabelTask, { input, output }: Terminal): Promise<number> {
+/** Resolves when all are gone through, or the person leaves. */
+export async function labelAtTerminal(task: LabelTask, { input, output }: Terminal): Promise<void> {
   const columns = columnsOf(output)
   output.write(introduction(task.check, columns))
   /** Those gone through, in order, with whether one was labelled; for undoing. */
   const past: { index: number; labelled: boolean }[] = []
-  let given = 0
   for (let index = 0; index < task.ids.length; ) {
     const found = await task.load(task.ids[index]!)
     if (found === null || found.erased) {
@@ -48,18 +49,17 @@ export async function labelAtTerminal(task: LabelTask, { input, output }: Termin
     if (key === 'u') {
       const last = past.pop()
       if (last === undefined) output.write('There is nothing to take back.\n')
-      else index = last.index
+      else {
+        index = last.index
+        if (last.labelled) await task.undo(task.ids[index]!)
+      }
       continue
     }
     const verdict = key === 's' ? null : VERDICT_OF[key as keyof typeof VERDICT_OF]
-    if (verdict !== null) {
-      await task.save(found.sample.id, verdict)
-      given++
-    }
+    if (verdict !== null) await task.save(found.sample.id, verdict)
     past.push({ index, labelled: verdict !== null })
     index++
   }
-  return given
 }
 
 function introduction({ id, description, rubrics }: Check, columns: number): string {
@@ -78,7 +78,7 @@ function introduction({ id, description, rubrics }: Check, columns: number): str
 async function showAndAsk(text: string, check: Check, terminal: Terminal): Promise<string> {
   const { output } = terminal
   const lines = text.trimEnd().split('\n')
-  const page = Math.max(5, (output.rows ?? USUAL_ROWS) - BESIDE_PAGE)
+  const page = Math.max(5, (output.rows || USUAL_ROWS) - BESIDE_PAGE)
   for (let start = 0; ; start += page) {
     output.write(`${lines.slice(start, start + page).join('\n')}\n`)
     const rest = lines.length - start - page

@@ -59,9 +59,8 @@ async function label(options: LabelOptions): Promise<void> {
   const by = options.by ?? userInfo().username
   if (by.trim() === '') throw new UsageError('--by is empty: say who labels.')
   await withStore(config, async (store) => {
-    const drawn = await draw(store, check, options)
-    if (options.from !== undefined) return await importLabels(store, check, by, drawn, options)
-    await ask(store, check, by, drawn, options)
+    if (options.from !== undefined) await importLabels(store, check, by, options.experiment, options.from)
+    else await ask(store, check, by, await draw(store, check, options), options)
   })
 }
 
@@ -93,7 +92,7 @@ async function draw(
     if (stratum !== null) candidates.push({ id: sample.id, stratum })
   }
   return drawForLabels(
-    candidates.sort((a, b) => (a.stratum < b.stratum ? -1 : 1)),
+    candidates.sort((a, b) => (a.stratum < b.stratum ? -1 : Number(a.stratum > b.stratum))),
     limit,
     seed,
   )
@@ -146,6 +145,7 @@ async function session(
         done: total - left.length,
         total,
         load,
+        undo: (sampleId) => store.removeLabel({ sampleId, check: check.id, by }),
         save: (sampleId, verdict) => {
           const probability = probabilities.get(sampleId)!
           const { id, version: checkVersion } = check
@@ -173,17 +173,10 @@ async function importLabels(
   store: OpenStore,
   check: Check,
   by: string,
-  drawn: readonly Drawn[],
-  { experiment, from }: LabelOptions,
+  experiment: string,
+  from: string,
 ): Promise<void> {
-  const probabilities = new Map(drawn.map(({ id, probability }) => [id, probability]))
-  const text = readLabelFile(from!)
-  const read = await readLabels(text, store, {
-    experiment,
-    check: check.id,
-    by,
-    probabilityOf: (id) => probabilities.get(id) ?? null,
-  })
+  const read = await readLabels(readLabelFile(from), store, { experiment, check: check.id, by })
   if ('problems' in read) {
     for (const problem of read.problems) process.stderr.write(`${from}:${problem}\n`)
     process.stderr.write(`Nothing was stored: ${count(read.problems.length, 'bad line')}.\n`)
