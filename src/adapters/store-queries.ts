@@ -460,6 +460,17 @@ export abstract class SqlStore implements Store, Archive {
     )
   }
 
+  async removeLabel({ sampleId, check, by }: Pick<Label, 'sampleId' | 'check' | 'by'>): Promise<void> {
+    await this.writing(() =>
+      this.db
+        .deleteFrom('labels')
+        .where('sample_id', '=', sampleId)
+        .where('check_id', '=', check)
+        .where('labelled_by', '=', by)
+        .execute(),
+    )
+  }
+
   async close(): Promise<void> {
     await this.db.destroy()
   }

@@ -8,7 +8,9 @@ import { checkCommand } from './check.ts'
 import { demoCommand } from './demo.ts'
 import { explainCommand } from './explain.ts'
 import { judgeCommand } from './judge.ts'
+import { labelCommand } from './label.ts'
 import { policiesCommand } from './policies.ts'
+import { samplesCommand } from './samples.ts'
 import { sandboxCommand } from './sandbox.ts'
 import { serveCommand } from './serve.ts'
 import { UsageError } from './usage.ts'
@@ -28,6 +30,8 @@ async function main(): Promise<void> {
     .addCommand(checkCommand())
     .addCommand(explainCommand())
     .addCommand(policiesCommand())
+    .addCommand(samplesCommand())
+    .addCommand(labelCommand())
     .addCommand(sandboxCommand())
     .addHelpText(
       'after',

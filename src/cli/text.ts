@@ -51,9 +51,27 @@ export function labelled(label: string, text: string, columns: number, room: num
 export function printable(text: string): string {
   return text
     .replaceAll('\r\n', '\n')
-    .replace(/\p{Cc}|[\u202a-\u202e\u2066-\u2069]/gu, (it) =>
+    .replace(/\p{Cc}|[\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]/gu, (it) =>
       it === '\n' || it === '\t' ? it : `\\u${it.charCodeAt(0).toString(16).padStart(4, '0')}`,
     )
+}
+
+/** The same on one line, cut to a number of characters. */
+export function oneLine(text: string, length: number): string {
+  // A character takes at most a few units; more need not be looked at.
+  const line = printable(text.slice(0, length * 8))
+    .replace(/\s+/g, ' ')
+    .trim()
+  const characters = [...line]
+  return characters.length <= length ? line : `${characters.slice(0, length - 1).join('')}…`
+}
+
+/** JSON whose texts may hold anything, for a terminal: what JSON does not escape of what `printable` makes visible. */
+export function printableJson(value: unknown, indent?: number): string {
+  return JSON.stringify(value, null, indent).replace(
+    /[\u007f-\u009f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g,
+    (it) => `\\u${it.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  )
 }
 
 /** Whether colours are wanted on standard output: a terminal, `NO_COLOR`, `FORCE_COLOR`. */

@@ -308,6 +308,7 @@ export interface Archive {
   rejudge(filter: SampleFilter): Promise<number>
   /** A later label of the same person and check takes the place of an earlier one. */
   addLabel(label: Label): Promise<void>
+  removeLabel(label: Pick<Label, 'sampleId' | 'check' | 'by'>): Promise<void>
 }
 
 // --- The judge model ----------------------------------------------------------------------------------------

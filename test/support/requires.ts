@@ -29,6 +29,11 @@ export const compiler: Requirement = {
   missing: process.platform !== 'linux' || spawnSync('cc', ['--version']).error !== undefined,
 }
 
+export const pseudoTerminal: Requirement = {
+  name: "util-linux's script, which makes a pseudo-terminal",
+  missing: !spawnSync('script', ['--version']).stdout?.toString().includes('util-linux'),
+}
+
 /** A suite that is skipped where something it needs is missing. */
 export function describeWith(requirement: Requirement, name: string, suite: () => void): void {
   if (requirement.missing && process.env.BALLAST_REQUIRE_ALL === '1') {
