@@ -13,6 +13,7 @@ import type {
   ExposureBatch,
   Label,
   Note,
+  QuestionTally,
   RequestOrder,
   SampleFilter,
   ScoreTally,
@@ -22,6 +23,7 @@ import type {
 } from '../domain/ports.ts'
 import type { ChatMessage, Sample } from '../domain/sample.ts'
 import type { Score, Scores, Verdict, VerdictKind } from '../domain/verdict.ts'
+import { questionTallies } from './store-questions.ts'
 import type { Tables } from './store-tables.ts'
 
 type Row<T extends keyof Tables> = Tables[T]
@@ -426,6 +428,10 @@ export abstract class SqlStore implements Store, Archive {
         )
         .execute(),
     )
+  }
+
+  async questionTallies(query: DecisiveQuery, most: number, least: number): Promise<QuestionTally[]> {
+    return await questionTallies(this.db, query, most, least)
   }
 
   async close(): Promise<void> {

@@ -8,6 +8,7 @@ import { checkCommand } from './check.ts'
 import { demoCommand } from './demo.ts'
 import { explainCommand } from './explain.ts'
 import { policiesCommand } from './policies.ts'
+import { reportCommand } from './report.ts'
 import { sandboxCommand } from './sandbox.ts'
 import { serveCommand } from './serve.ts'
 import { UsageError } from './usage.ts'
@@ -26,6 +27,7 @@ async function main(): Promise<void> {
     .addCommand(checkCommand())
     .addCommand(explainCommand())
     .addCommand(policiesCommand())
+    .addCommand(reportCommand())
     .addCommand(sandboxCommand())
     .addHelpText(
       'after',

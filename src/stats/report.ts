@@ -99,7 +99,7 @@ function sum(numbers: readonly number[]): number {
 }
 
 /** What the others are compared with: the first arm that injects nothing, else the first arm. */
-function baselineOf<A extends Pick<CompiledArm, 'policyId'>>(arms: readonly A[]): A {
+export function baselineOf<A extends Pick<CompiledArm, 'policyId'>>(arms: readonly A[]): A {
   return arms.find(({ policyId }) => policyId === null) ?? arms[0]!
 }
 
