@@ -29,6 +29,16 @@ export const compiler: Requirement = {
   missing: process.platform !== 'linux' || spawnSync('cc', ['--version']).error !== undefined,
 }
 
+const CHROMIUM = ['chromium', 'chromium-browser', 'google-chrome'].find(
+  (name) => spawnSync(name, ['--version']).error === undefined,
+)
+
+export const chromium = {
+  name: 'Chromium on PATH',
+  missing: CHROMIUM === undefined,
+  executable: CHROMIUM ?? '',
+}
+
 /** A suite that is skipped where something it needs is missing. */
 export function describeWith(requirement: Requirement, name: string, suite: () => void): void {
   if (requirement.missing && process.env.BALLAST_REQUIRE_ALL === '1') {

@@ -10,7 +10,7 @@ import { rate, whole } from './words.ts'
 
 const ROW_PX = 34
 /** Narrower parts of a bar have no room for their number. */
-const LEAST_LABELLED = 0.06
+const LEAST_LABELLED = 0.045
 const ALPHA = 0.05
 const CENTRED = { labelAnchor: 'center', labelArrow: 'none' } as const
 
@@ -58,7 +58,7 @@ export function plotVerdicts(arms: readonly DetailedArm[]): string | null {
         fill: ({ kind }: Part) => `var(--verdict-${kind})`,
         stroke: 'var(--page)',
         strokeWidth: 1,
-        ariaLabel: 'verdicts',
+        className: 'verdicts',
       }),
       Plot.text(
         parts.filter(({ from, to }) => to - from >= LEAST_LABELLED * (size === 'wide' ? 1 : 2)),
@@ -119,7 +119,7 @@ export function plotScores({ rubric, scale, arms }: DetailedScores): string | nu
         fill: 'colour',
         insetLeft: 0.5,
         insetRight: 0.5,
-        ariaLabel: 'scores',
+        className: 'scores',
       }),
       Plot.ruleY([0], { stroke: 'var(--faint)' }),
     ],
@@ -182,8 +182,8 @@ export function plotRows(
         Plot.axisY({
           tickFormat: (index: number) => shortened(rows[index]!.name, size === 'wide' ? 76 : 54),
           tickSize: 0,
-          lineWidth: (marginLeft - 16) / 12,
-          textOverflow: 'ellipsis',
+          lineHeight: 1.2,
+          lineWidth: (marginLeft - 16) / 13.5,
         }),
         Plot.ruleY(
           rows.slice(1).map((_, index) => index + 1),
@@ -203,7 +203,7 @@ export function plotRows(
               stroke: colour,
               strokeWidth: 1.5,
               strokeOpacity: 0.7,
-              ariaLabel: 'row-bounds',
+              className: 'row-bounds',
             }),
             Plot.dot(own, {
               x: 'estimate',

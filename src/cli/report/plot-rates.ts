@@ -58,7 +58,7 @@ export function plotRates(arms: readonly DetailedArm[]): string | null {
         y2: 'arm',
         stroke: 'colour',
         strokeWidth: 2,
-        ariaLabel: 'anytime-bounds',
+        className: 'anytime-bounds',
       }),
       Plot.link(judged, {
         x1: (it: Row) => it.once.lower,
@@ -68,7 +68,7 @@ export function plotRates(arms: readonly DetailedArm[]): string | null {
         stroke: 'colour',
         strokeWidth: 8,
         strokeOpacity: 0.45,
-        ariaLabel: 'once-bounds',
+        className: 'once-bounds',
       }),
       Plot.dot(judged, {
         x: (it: Row) => it.rate.estimate,
@@ -77,7 +77,7 @@ export function plotRates(arms: readonly DetailedArm[]): string | null {
         stroke: 'var(--page)',
         strokeWidth: 1.5,
         r: 5.5,
-        ariaLabel: 'estimates',
+        className: 'estimates',
       }),
       Plot.text(
         shown.filter(({ rate }) => rate.estimate === null),
@@ -87,7 +87,7 @@ export function plotRates(arms: readonly DetailedArm[]): string | null {
           y: 'arm',
           text: () => 'no verdicts yet',
           fill: 'var(--faint)',
-          ariaLabel: 'without-verdicts',
+          className: 'without-verdicts',
         },
       ),
     ],
@@ -140,7 +140,7 @@ export function plotDifferences(
         y2: 'arm',
         stroke: (it: DetailedComparison) => colours.get(it.arm),
         strokeWidth: 2,
-        ariaLabel: 'difference-bounds',
+        className: 'difference-bounds',
       }),
       Plot.dot(known, {
         x: (it: DetailedComparison) => it.difference.estimate,
@@ -154,6 +154,9 @@ export function plotDifferences(
   }))
 }
 
+/** Where the final bounds are drawn, px right of the last point. */
+const END_GAP = 6
+const END_STEP = 10
 /** Early bounds reach to 100%; what is above this many times the largest final bound is cut off. */
 const HEADROOM = 1.6
 
@@ -177,7 +180,7 @@ export function plotOverTime(arms: readonly DetailedArm[]): string | null {
   return drawPlot(described, (_, size) => ({
     height: size === 'wide' ? 300 : 240,
     marginLeft: 44,
-    marginRight: 12,
+    marginRight: END_GAP + shown.length * END_STEP + 6,
     marginTop: 28,
     marginBottom: 44,
     x: {
@@ -195,7 +198,9 @@ export function plotOverTime(arms: readonly DetailedArm[]): string | null {
       labelArrow: 'none',
       ticks: 6,
     },
-    marks: shown.flatMap(({ colour, points: all }) => {
+    marks: shown.flatMap(({ colour, points: all }, index) => {
+      // Beside each other: arms often end at the same hour.
+      const dx = END_GAP + index * END_STEP
       const points = all.map((it) => ({
         at: new Date(it.at),
         estimate: Math.min(it.estimate, most),
@@ -210,13 +215,13 @@ export function plotOverTime(arms: readonly DetailedArm[]): string | null {
           y2: 'upper',
           fill: colour,
           fillOpacity: 0.16,
-          ariaLabel: 'sequence',
+          className: 'sequence',
         }),
         Plot.lineY(points, { x: 'at', y: 'upper', stroke: colour, strokeOpacity: 0.5, strokeWidth: 1 }),
         Plot.lineY(points, { x: 'at', y: 'lower', stroke: colour, strokeOpacity: 0.5, strokeWidth: 1 }),
-        Plot.lineY(points, { x: 'at', y: 'estimate', stroke: colour, strokeWidth: 2.25, ariaLabel: 'rate' }),
-        Plot.ruleX(end, { x: 'at', y1: 'lower', y2: 'upper', stroke: colour, strokeWidth: 2 }),
-        Plot.dot(end, { x: 'at', y: 'estimate', fill: colour, r: 4 }),
+        Plot.lineY(points, { x: 'at', y: 'estimate', stroke: colour, strokeWidth: 2.25, className: 'rate' }),
+        Plot.ruleX(end, { x: 'at', y1: 'lower', y2: 'upper', stroke: colour, strokeWidth: 2, dx }),
+        Plot.dot(end, { x: 'at', y: 'estimate', fill: colour, r: 4, dx }),
       ]
     }),
   }))

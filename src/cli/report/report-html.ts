@@ -124,12 +124,18 @@ ${raw(svg)}
 </figure>`
 }
 
-function dataTable(head: readonly string[], rows: readonly (readonly (string | Html)[])[]): Html {
+/** @param words whether the last column holds words, not numbers. */
+function dataTable(
+  head: readonly string[],
+  rows: readonly (readonly (string | Html)[])[],
+  words = false,
+): Html {
+  const align = (index: number) => (words && index === head.length - 1 ? 'words' : '')
   return html`<div class="scroll"><table>
-<thead><tr>${head.map((cell) => html`<th scope="col">${cell}</th>`)}</tr></thead>
+<thead><tr>${head.map((cell, index) => html`<th scope="col" class="${align(index)}">${cell}</th>`)}</tr></thead>
 <tbody>${rows.map(
     ([first, ...rest]) =>
-      html`<tr><th scope="row">${first}</th>${rest.map((cell) => html`<td>${cell}</td>`)}</tr>`,
+      html`<tr><th scope="row">${first}</th>${rest.map((cell, index) => html`<td class="${align(index + 1)}">${cell}</td>`)}</tr>`,
   )}</tbody>
 </table></div>`
 }
@@ -240,5 +246,5 @@ function judgeSection(judge: JudgeDetail | null): Html {
 <p>The judge: ${identifiableInWords(judge)}.</p>
 ${uneven.map((it) => html`<p class="mark">The judge errs in ${it.arm} otherwise than in the control (p ${pValue(it.p_sensitivity)} and ${pValue(it.p_specificity)}).</p>`)}
 ${dataTable(['The judge’s', 'Right', 'Share', '95%'], [share('sensitivity', judge.sensitivity), share('specificity', judge.specificity)])}
-${corrected.length === 0 ? '' : dataTable(['Arm', 'Rate', '95%, if looked at once', 'By'], corrected)}`
+${corrected.length === 0 ? '' : dataTable(['Arm', 'Rate', '95%, if looked at once', 'By'], corrected, true)}`
 }

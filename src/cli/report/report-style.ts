@@ -17,7 +17,7 @@ export const STYLE = `
   --verdict-unparsed: light-dark(#d9a441, #c4912f); --on-unparsed: light-dark(#10151a, #10151a);
   --verdict-error: light-dark(#4a3b6b, #b8a6e6); --on-error: light-dark(#ffffff, #14191f); }
 * { box-sizing: border-box; }
-body { margin: 0 auto; max-width: 50rem; padding: 1rem 1.25rem 3rem; color: var(--ink); background: var(--page);
+body { margin: 0 auto; max-width: 52rem; padding: 1rem 1.25rem 3rem; color: var(--ink); background: var(--page);
   font: 16px/1.5 system-ui, sans-serif; overflow-wrap: anywhere; }
 h1 { font-size: 1.35rem; margin: .5rem 0; } h2 { font-size: 1.25rem; margin: 2.5rem 0 .25rem; }
 h3 { font-size: 1.02rem; margin: 2rem 0 .25rem; } p { margin: .3rem 0; }
@@ -33,9 +33,9 @@ svg.plot text { white-space: pre; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; margin: .5rem 0; font-variant-numeric: tabular-nums; font-size: .9rem; }
 th, td { text-align: right; padding: .3rem .6rem; border-bottom: 1px solid var(--line); white-space: nowrap; vertical-align: top; }
-th:first-child, td:first-child { text-align: left; padding-left: 0; } td:last-child, th:last-child { padding-right: 0; }
-th { font-weight: 600; } thead th { color: var(--faint); font-size: .82rem; vertical-align: bottom; }
-td.words { text-align: left; white-space: normal; } .mark { color: var(--warn); font-weight: 600; }
+th, td { overflow-wrap: normal; } th:first-child, td:first-child { text-align: left; padding-left: 0; } td:last-child, th:last-child { padding-right: 0; }
+th { font-weight: 600; } thead th { white-space: normal; color: var(--faint); font-size: .82rem; vertical-align: bottom; }
+th.words, td.words { text-align: left; } .mark { color: var(--warn); font-weight: 600; }
 ul { padding-left: 1.2rem; margin: .4rem 0; } li { margin: .2rem 0; } .empty { color: var(--faint); font-style: italic; }
 @media (max-width: 700px) { body { padding: .5rem .9rem 2rem; } svg.wide { display: none; } svg.narrow { display: block; } }
 @media print { :root { color-scheme: light; } body { max-width: none; font-size: 11pt; padding: 0; }

@@ -3,7 +3,7 @@ import * as Plot from '@observablehq/plot'
 import { parseHTML } from 'linkedom'
 
 /** Each plot is drawn for wide pages and for narrow ones, so that its text has the same size on both. */
-export const SIZES = { wide: 720, narrow: 344 } as const
+export const SIZES = { wide: 780, narrow: 344 } as const
 export type Size = keyof typeof SIZES
 
 /** Data colours, by the names that the page's style gives them. */
