@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Command, CommanderError } from 'commander'
 import { ConfigError } from '../config/load.ts'
+import { calibrateCommand } from './calibrate.ts'
 import { checkCommand } from './check.ts'
 import { demoCommand } from './demo.ts'
 import { explainCommand } from './explain.ts'
@@ -11,6 +12,7 @@ import { policiesCommand } from './policies.ts'
 import { reportCommand } from './report.ts'
 import { sandboxCommand } from './sandbox.ts'
 import { serveCommand } from './serve.ts'
+import { sizingCommand } from './sizing.ts'
 import { UsageError } from './usage.ts'
 
 const FAILED = 1
@@ -28,6 +30,8 @@ async function main(): Promise<void> {
     .addCommand(explainCommand())
     .addCommand(policiesCommand())
     .addCommand(reportCommand())
+    .addCommand(sizingCommand())
+    .addCommand(calibrateCommand())
     .addCommand(sandboxCommand())
     .addHelpText(
       'after',

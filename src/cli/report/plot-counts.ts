@@ -4,7 +4,7 @@ import type { DetailedArm, DetailedScores } from '../../domain/detailed-report.t
 import { VERDICTS, type VerdictKind } from '../../domain/verdict.ts'
 import { wilsonInterval } from '../../stats/binomial-intervals.ts'
 import { nameMargin, nameTick } from './plot-rates.ts'
-import { shortened } from './shorten.ts'
+import { breakable, shortened } from './shorten.ts'
 import { armColour, drawPlot } from './svg.ts'
 import { rate, whole } from './words.ts'
 
@@ -180,7 +180,8 @@ export function plotRows(
       y: { type: 'band', domain: rows.map((_, index) => index), label: null, padding: 0.1 },
       marks: [
         Plot.axisY({
-          tickFormat: (index: number) => shortened(rows[index]!.name, size === 'wide' ? 76 : 54),
+          tickFormat: (index: number) =>
+            breakable(shortened(rows[index]!.name, size === 'wide' ? 76 : 38), size === 'wide' ? 24 : 11),
           tickSize: 0,
           lineHeight: 1.2,
           lineWidth: (marginLeft - 16) / 13.5,

@@ -35,7 +35,7 @@ table { border-collapse: collapse; width: 100%; margin: .5rem 0; font-variant-nu
 th, td { text-align: right; padding: .3rem .6rem; border-bottom: 1px solid var(--line); white-space: nowrap; vertical-align: top; }
 th, td { overflow-wrap: normal; } th:first-child, td:first-child { text-align: left; padding-left: 0; } td:last-child, th:last-child { padding-right: 0; }
 th { font-weight: 600; } thead th { white-space: normal; color: var(--faint); font-size: .82rem; vertical-align: bottom; }
-th.words, td.words { text-align: left; } .mark { color: var(--warn); font-weight: 600; }
+th.words, td.words { text-align: left; white-space: normal; min-width: 8rem; } .mark { color: var(--warn); font-weight: 600; }
 ul { padding-left: 1.2rem; margin: .4rem 0; } li { margin: .2rem 0; } .empty { color: var(--faint); font-style: italic; }
 @media (max-width: 700px) { body { padding: .5rem .9rem 2rem; } svg.wide { display: none; } svg.narrow { display: block; } }
 @media print { :root { color-scheme: light; } body { max-width: none; font-size: 11pt; padding: 0; }

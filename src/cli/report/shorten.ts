@@ -11,3 +11,19 @@ export function shortened(text: string, longest: number): string {
         .join('')
         .trimEnd()}…`
 }
+
+const SOFT_HYPHEN = '\u00ad'
+
+/** Lets words longer than this be broken, where lines are made of words. */
+export function breakable(text: string, longestWord: number): string {
+  return text
+    .split(' ')
+    .map((word) => {
+      const characters = [...word]
+      const parts: string[] = []
+      for (let start = 0; start < characters.length; start += longestWord)
+        parts.push(characters.slice(start, start + longestWord).join(''))
+      return parts.join(SOFT_HYPHEN)
+    })
+    .join(' ')
+}
