@@ -58,7 +58,7 @@ function summary(view: CalibrationView): string {
   const apart =
     uneven.length === 0
       ? ''
-      : ` In ${uneven.join(', ')} it errs otherwise than in the control, so a difference may be the judge's, and no correction that takes errors to be alike holds.`
+      : ` In ${uneven.join(', ')} it errs otherwise than in the control, so a difference may be the judge's; rates are given by each arm's own labels only.`
   const more =
     identifiable === 'yes' && labels < LEAST_LABELS
       ? ` Rates are given from the labels alone; from ${LEAST_LABELS} labels on the judge's are corrected.`

@@ -111,12 +111,25 @@ export function calibrate(
   const even =
     probabilities.length === 0 || Math.max(...probabilities) <= Math.min(...probabilities) * (1 + 1e-9)
   const share = even ? exactShare : weighedShare
-  const sensitivity = share(decided, 'positive', alpha)
-  const specificity = share(decided, 'negative', alpha)
+  const sensitivity = share(decided, 'positive', alpha, judged)
+  const specificity = share(decided, 'negative', alpha, judged)
   const identifiable = identify(sensitivity, specificity)
   const errors = identifiable === 'yes' ? errorsOf(sensitivity, specificity) : null
   const own = (arm: string) => decided.filter((it) => it.arm === arm)
   const ps = unevenness(judged, own, control, even)
+  const uneven = ps.map(({ p_sensitivity, p_specificity }) =>
+    [p_sensitivity, p_specificity].some((p) => p !== null && p < UNEVEN_ALARM),
+  )
+  // Where the judge errs more in one arm, the errors of all say nothing of one: only an arm's own labels do.
+  const pooled = uneven.includes(true) ? null : errors
+  const corrected = (arm: JudgedArm, labels: readonly Decided[]): CorrectedRate[] => {
+    const enough = decided.length >= LEAST_LABELS
+    const byErrors = enough && pooled !== null ? roganGladen(arm, pooled, alpha) : []
+    const powered = labels.length >= LEAST_LABELS && even ? predictionPowered(labels, arm, alpha) : []
+    const alone = enough && pooled !== null && even ? [] : labelsAlone(labels, arm, even, alpha)
+    if (enough && identifiable !== 'yes') return []
+    return [...byErrors, ...powered, ...(powered.length > 0 ? [] : alone)]
+  }
   return {
     labels: decided.length,
     confusion: confusionOf(labelled),
@@ -126,27 +139,15 @@ export function calibrate(
     identifiable,
     arms: judged.map((arm, index) => {
       const labels = own(arm.arm)
-      const { p_sensitivity, p_specificity } = ps[index]!
       return {
         arm: arm.arm,
         labels: labels.length,
         agreed: labels.filter((it) => it.judged === it.label).length,
-        sensitivity: share(labels, 'positive', alpha),
-        specificity: share(labels, 'negative', alpha),
-        p_sensitivity,
-        p_specificity,
-        uneven: [p_sensitivity, p_specificity].some((p) => p !== null && p < UNEVEN_ALARM),
-        corrected:
-          decided.length < LEAST_LABELS
-            ? labelsAlone(labels, arm, even, alpha)
-            : [
-                ...(errors === null ? [] : roganGladen(arm, errors, alpha)),
-                ...(labels.length < LEAST_LABELS
-                  ? []
-                  : even
-                    ? predictionPowered(labels, arm, alpha)
-                    : labelsAlone(labels, arm, false, alpha)),
-              ],
+        sensitivity: share(labels, 'positive', alpha, judged),
+        specificity: share(labels, 'negative', alpha, judged),
+        ...ps[index]!,
+        uneven: uneven[index]!,
+        corrected: corrected(arm, labels),
       }
     }),
   }
@@ -185,9 +186,14 @@ function exactShare(labelled: readonly Decided[], label: Decisive, alpha: number
   }
 }
 
-function weighedShare(labelled: readonly Decided[], label: Decisive, alpha: number): JudgeShare {
+function weighedShare(
+  labelled: readonly Decided[],
+  label: Decisive,
+  alpha: number,
+  judged: readonly JudgedArm[],
+): JudgeShare {
   const { right, of } = rightOf(labelled, label)
-  const odds = strataOdds(strataOf(labelled, label), alpha)
+  const odds = strataOdds(strataOf(labelled, judged, label), alpha)
   return { right, of, ...odds }
 }
 
@@ -195,14 +201,16 @@ function weighedShare(labelled: readonly Decided[], label: Decisive, alpha: numb
  * The labelled answers by what the judge said of them in which arm: they were drawn from there. `inside`: the judge said
  * what the label is about; `hits`: they have that label.
  */
-function strataOf(labelled: readonly Decided[], label: Decisive): Stratum[] {
-  const groups = Map.groupBy(labelled, ({ arm, judged }) => `${judged} ${arm}`)
-  return [...groups.values()].map((group) => ({
-    inside: group[0]!.judged === label,
-    size: group.reduce((sum, { probability }) => sum + 1 / probability, 0),
-    hits: group.filter((it) => it.label === label).length,
-    total: group.length,
-  }))
+function strataOf(labelled: readonly Decided[], judged: readonly JudgedArm[], label: Decisive): Stratum[] {
+  return judged.flatMap(({ arm, positives, negatives }) =>
+    (['positive', 'negative'] as const).flatMap((verdict) => {
+      const group = labelled.filter((it) => it.arm === arm && it.judged === verdict)
+      if (group.length === 0) return []
+      const hits = group.filter((it) => it.label === label).length
+      const size = verdict === 'positive' ? positives : negatives
+      return [{ inside: verdict === label, size, hits, total: group.length }]
+    }),
+  )
 }
 
 function identify(sensitivity: JudgeShare, specificity: JudgeShare): Calibration['identifiable'] {
@@ -227,7 +235,8 @@ function unevenness(
 ): Pick<ArmCalibration, 'p_sensitivity' | 'p_specificity'>[] {
   const test = (arm: string, label: Decisive) => {
     if (control === null || arm === control) return null
-    if (!even) return strataDifferenceP(strataOf(own(control), label), strataOf(own(arm), label))
+    if (!even)
+      return strataDifferenceP(strataOf(own(control), judged, label), strataOf(own(arm), judged, label))
     const [one, other] = [rightOf(own(control), label), rightOf(own(arm), label)]
     return fisherP({ positives: one.right, total: one.of }, { positives: other.right, total: other.of })
   }

@@ -6,6 +6,7 @@
  * proportion with successes and failures added (Agresti and Coull 1998, Am. Stat. 52): where no label happened to differ
  * from the judge, none would otherwise seem possible.
  */
+import { wilsonInterval } from './binomial-intervals.ts'
 import type { Interval } from './counts.ts'
 import { chiSquareSurvival } from './special/incomplete-gamma.ts'
 import { twoSidedZ } from './special/normal-quantile.ts'
@@ -14,7 +15,7 @@ import { twoSidedZ } from './special/normal-quantile.ts'
 export interface Stratum {
   /** Whether the judge said of them what is asked about. */
   readonly inside: boolean
-  /** How many there are; may be an estimate. */
+  /** How many there are. */
   readonly size: number
   /** Labelled ones for which it holds, of `total`. */
   readonly hits: number
@@ -28,26 +29,63 @@ export interface StrataOdds extends Interval {
 
 /**
  * Of the answers for which it holds, the share that lies inside: H / (H + M), H being those inside and M those outside.
- * The bounds are those of ln(H/M), by the delta method.
+ * Bounds of H and M are put together from Wilson's in the strata, those of the ratio from them, by the method of variance
+ * estimates recovery (Zou and Donner 2008, Stat. Med. 27; Donner and Zou 2012, Stat. Methods Med. Res. 21).
  * @returns everything where inside or outside has no label: of those nothing is known.
  */
 export function strataOdds(strata: readonly Stratum[], alpha: number): StrataOdds {
-  const sum = (inside: boolean) =>
-    strata
-      .filter((it) => it.inside === inside)
-      .reduce((total, { size, hits, total: of }) => total + (size * hits) / of, 0)
-  const [inside, outside] = [sum(true), sum(false)]
-  const estimate = inside + outside === 0 ? null : inside / (inside + outside)
   const odds = logOdds(strata)
-  if (odds === null || estimate === null) return { estimate: null, lower: 0, upper: 1, effective: 0 }
-  const half = twoSidedZ(alpha) * Math.sqrt(odds.variance)
+  const [inside, outside] = [total(strata, true, alpha), total(strata, false, alpha)]
+  const all = inside.estimate + outside.estimate
+  if (odds === null || all === 0) return { estimate: null, lower: 0, upper: 1, effective: 0 }
   const share = logistic(odds.log)
-  return {
-    estimate,
-    lower: Math.min(estimate, logistic(odds.log - half)),
-    upper: Math.max(estimate, logistic(odds.log + half)),
-    effective: 1 / (share * (1 - share) * odds.variance),
+  const effective = 1 / (share * (1 - share) * odds.variance)
+  // The larger one below the line: it is not near 0.
+  if (inside.estimate >= outside.estimate) {
+    const { lower, upper } = ratio(outside, inside)
+    return { estimate: inside.estimate / all, lower: 1 / (1 + upper), upper: 1 / (1 + lower), effective }
   }
+  const { lower, upper } = ratio(inside, outside)
+  return {
+    estimate: inside.estimate / all,
+    lower: 1 - 1 / (1 + lower),
+    upper: 1 - 1 / (1 + upper),
+    effective,
+  }
+}
+
+interface Bounded extends Interval {
+  readonly estimate: number
+}
+
+/** Answers for which it holds, inside or outside. */
+function total(strata: readonly Stratum[], inside: boolean, alpha: number): Bounded {
+  const z2 = twoSidedZ(alpha) ** 2
+  let [estimate, below, above] = [0, 0, 0]
+  for (const it of strata) {
+    if (it.inside !== inside) continue
+    const share = it.hits / it.total
+    const { lower, upper } = wilsonInterval(it.hits, it.total, alpha)
+    estimate += it.size * share
+    // That there are so many answers in the stratum is chance too: a Poisson number's variance is its mean.
+    const sizes = it.size * share ** 2
+    below += (it.size * (share - lower)) ** 2 + z2 * sizes
+    above += (it.size * (upper - share)) ** 2 + z2 * sizes
+  }
+  return { estimate, lower: Math.max(0, estimate - Math.sqrt(below)), upper: estimate + Math.sqrt(above) }
+}
+
+/** Bounds of one over other; `other.estimate` is above 0. */
+function ratio(one: Bounded, other: Bounded): Interval {
+  const product = one.estimate * other.estimate
+  const bound = (end: number, otherEnd: number, sign: 1 | -1) => {
+    const below = otherEnd * (2 * other.estimate - otherEnd)
+    // So few that the method has no bound: the ends themselves are further out.
+    if (!(below > 0)) return otherEnd === 0 ? Infinity : end / otherEnd
+    const root = Math.sqrt(Math.max(0, product ** 2 - end * (2 * one.estimate - end) * below))
+    return Math.max(0, (product + sign * root) / below)
+  }
+  return { lower: bound(one.lower, other.upper, -1), upper: bound(one.upper, other.lower, 1) }
 }
 
 /** p-value, two-sided, of "the share is the same in both"; null where one has nothing to estimate it from. */
@@ -74,7 +112,7 @@ function part(strata: readonly Stratum[], inside: boolean): { count: number; var
   for (const { size, hits, total } of own) {
     const share = (hits + 1) / (total + 2)
     count += size * share
-    variance += (size * size * share * (1 - share)) / (total + 3)
+    variance += (size * size * share * (1 - share)) / (total + 3) + size * share ** 2
   }
   return { count, variance }
 }
@@ -99,6 +137,9 @@ export function strataRate(
     centre += weight * share
     variance += (weight * weight * share * (1 - share)) / (total + 4)
   }
+  // How the answers fell into strata is chance too.
+  for (const { size, hits, total } of strata)
+    if (size > 0) variance += ((size / all) * ((hits + 2) / (total + 4) - centre) ** 2) / all
   const half = twoSidedZ(alpha) * Math.sqrt(variance)
   return {
     estimate,
