@@ -181,7 +181,39 @@ describe('ballast report', () => {
   })
 })
 
-describe('the conclusion of a report', () => {
+describe('questions of a report', () => {
+  test('are those whose text is kept, judged often enough, and drawn', async () => {
+    const { store, plan } = await makeReportStore(newFolder())
+    const arms = {
+      control: { rate: [0.3, 0.3] },
+      assistant: { rate: [0.1, 0.1] },
+      archaic: { rate: [0.1, 0.1] },
+    } as const
+    await addTraffic({ store, plan, config: '' }, { experiment: 'advice', seed: 1, samples: 90, arms })
+    const { check, arms: compiled } = plan.experiments.find(({ name }) => name === 'advice')!
+    const query = {
+      experiment: 'advice',
+      check: check!.id,
+      checkVersion: check!.version,
+      arms: compiled.map(({ name, policyHash }) => ({ arm: name, policyHash })),
+    }
+    const found = await store.questionTallies(query, 2, 5)
+    expect(new Set(found.map(({ question }) => question)).size).toBe(2)
+    const tallies = await store.tallies('advice', check!.id)
+    const judged = tallies.filter(({ kind }) => kind === 'positive' || kind === 'negative')
+    const all = await store.questionTallies(query, 100, 1)
+    expect(all.reduce((sum, { total }) => sum + total, 0)).toBe(
+      judged.reduce((sum, { count }) => sum + count, 0),
+    )
+    expect(await store.questionTallies(query, 100, 91)).toEqual([])
+    expect(await store.questionTallies({ ...query, checkVersion: 'another' }, 100, 1)).toEqual([])
+    await store.erase({})
+    expect(await store.questionTallies(query, 100, 1)).toEqual([])
+    await store.close()
+  })
+})
+
+describe('the conclusion of a report', { timeout: 90_000 }, () => {
   const reported = async (
     traffic: Omit<Parameters<typeof addTraffic>[1], 'experiment' | 'seed' | 'samples'>,
   ) => {
