@@ -6,6 +6,7 @@ import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import { describe, expect, test } from 'vitest'
 import { parse } from 'yaml'
+import { openSqliteStore } from '../src/adapters/store-sqlite.ts'
 import { parseConfig } from '../src/config/load.ts'
 import { CheckFile } from '../src/domain/check.ts'
 import { ERROR_CODES } from '../src/domain/errors.ts'
@@ -216,6 +217,8 @@ describe('docs/commands.md', () => {
     const folder = mkdtempSync(join(tmpdir(), 'ballast-'))
     writeFileSync(join(folder, 'ballast.yaml'), blocks(README, 'yaml')[0]!)
     writeFileSync(join(folder, 'request.json'), /-d '(.*)'/.exec(README)![1]!)
+    // What `serve` would have made.
+    await (await openSqliteStore({ path: join(folder, 'ballast.db'), queueLimit: 1 })).close()
     const own = commands.filter((command) => !elsewhere.test(command))
     expect(own.length).toBeGreaterThan(6)
     const printed = new Map<string, string>()
@@ -231,7 +234,11 @@ describe('docs/commands.md', () => {
     expect(output('explain --config')).toContain('unit "user-1", from the header x-ballast-unit')
     expect(output('explain --policy')).toContain('{+{"role":"system","content":"Act as if')
     expect(output('policies show')).toContain('Measured at training time')
-  }, 60_000)
+    expect(output('report --config')).toContain('Nothing is known yet')
+    expect(readFileSync(join(folder, 'report.html'), 'utf8')).toContain('<h2>birds</h2>')
+    expect(output('plan --rate 0.05 --to')).toContain('requests to the experiment')
+    expect(output('calibrate')).toContain('No judged answer of it was labelled yet')
+  }, 120_000)
 })
 
 describe('docs/judging.md', () => {

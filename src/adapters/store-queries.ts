@@ -13,6 +13,7 @@ import type {
   ExposureBatch,
   Label,
   Note,
+  QuestionTally,
   RequestOrder,
   SampleFilter,
   ScoreTally,
@@ -29,6 +30,7 @@ import {
   type VerdictKind,
   withoutTexts,
 } from '../domain/verdict.ts'
+import { questionTallies } from './store-questions.ts'
 import type { Tables } from './store-tables.ts'
 
 type Row<T extends keyof Tables> = Tables[T]
@@ -469,6 +471,10 @@ export abstract class SqlStore implements Store, Archive {
         .where('labelled_by', '=', by)
         .execute(),
     )
+  }
+
+  async questionTallies(query: DecisiveQuery, most: number, least: number): Promise<QuestionTally[]> {
+    return await questionTallies(this.db, query, most, least)
   }
 
   async close(): Promise<void> {

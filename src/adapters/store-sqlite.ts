@@ -26,6 +26,8 @@ export interface SqliteStoreOptions {
   readonly path: string
   /** Samples that may wait for a verdict; more are refused. */
   readonly queueLimit: number
+  /** Nothing is written or made; a file that is missing or of an earlier version is an error. */
+  readonly readOnly?: boolean
 }
 
 /** How long a write waits, asynchronously, for another process's; SQLite's own waiting would hold up the event loop. */
@@ -44,8 +46,9 @@ const WAITING = sql<boolean>`done = 0`
  * @throws Error naming the file when it cannot be opened or migrated.
  */
 export async function openSqliteStore(options: SqliteStoreOptions): Promise<SqliteStore> {
-  const { path } = options
+  const { path, readOnly = false } = options
   try {
+    if (readOnly) return await openForReading(options)
     if (path !== ':memory:') {
       // Conversations are nobody else's: the file is made readable for its owner alone.
       closeSync(openSync(path, 'a', 0o600))
@@ -61,12 +64,26 @@ export async function openSqliteStore(options: SqliteStoreOptions): Promise<Sqli
   } catch (error) {
     const missing = (error as { code?: unknown }).code === 'ENOENT'
     const reason = missing
-      ? 'its folder does not exist'
+      ? readOnly
+        ? 'there is no such file'
+        : 'its folder does not exist'
       : error instanceof Error
         ? error.message
         : String(error)
     throw new Error(`the store sqlite:${path} cannot be opened: ${reason}`, { cause: error })
   }
+}
+
+async function openForReading({ path, queueLimit }: SqliteStoreOptions): Promise<SqliteStore> {
+  // SQLite's own words for a missing file do not say so.
+  closeSync(openSync(path, 'r'))
+  const database = new DatabaseSync(path, { readOnly: true, timeout: BUSY_MS })
+  const db = new Kysely<Tables>({ dialect: new SqliteDialect({ database: kyselyDatabase(database) }) })
+  const migrator = new Migrator({ db, provider: { getMigrations: async () => migrations } })
+  const pending = (await migrator.getMigrations()).filter(({ executedAt }) => executedAt === undefined)
+  if (pending.length === 0) return new SqliteStore(db, queueLimit)
+  await db.destroy()
+  throw new Error('it is of an earlier version, or no store: `ballast serve` brings it up to date')
 }
 
 /** Processes that start together on a new file may get in each other's way once; then the tables are there. */

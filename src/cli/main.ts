@@ -4,15 +4,18 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Command, CommanderError } from 'commander'
 import { ConfigError } from '../config/load.ts'
+import { calibrateCommand } from './calibrate.ts'
 import { checkCommand } from './check.ts'
 import { demoCommand } from './demo.ts'
 import { explainCommand } from './explain.ts'
 import { judgeCommand } from './judge.ts'
 import { labelCommand } from './label.ts'
 import { policiesCommand } from './policies.ts'
+import { reportCommand } from './report.ts'
 import { samplesCommand } from './samples.ts'
 import { sandboxCommand } from './sandbox.ts'
 import { serveCommand } from './serve.ts'
+import { sizingCommand } from './sizing.ts'
 import { UsageError } from './usage.ts'
 
 const FAILED = 1
@@ -32,6 +35,9 @@ async function main(): Promise<void> {
     .addCommand(policiesCommand())
     .addCommand(samplesCommand())
     .addCommand(labelCommand())
+    .addCommand(reportCommand())
+    .addCommand(sizingCommand())
+    .addCommand(calibrateCommand())
     .addCommand(sandboxCommand())
     .addHelpText(
       'after',

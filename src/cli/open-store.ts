@@ -1,4 +1,4 @@
-/** Opens the store of a configuration for the commands that read samples. */
+/** The store that a configuration names, for the commands that read samples or reports. */
 import { existsSync } from 'node:fs'
 import { openSqliteStore } from '../adapters/store-sqlite.ts'
 import type { Config } from '../config/load.ts'
@@ -23,4 +23,17 @@ export async function withStore<T>({ store }: Config, use: (store: OpenStore) =>
   } finally {
     await open.close()
   }
+}
+
+/**
+ * Opens it for reading; nothing is made or brought up to date.
+ * @throws UsageError where there is nothing that could be opened from here. @throws Error where it cannot be opened.
+ */
+export async function openStoreForReading({ store }: Pick<Config, 'store'>): Promise<OpenStore> {
+  if (store === 'memory' || store === 'sqlite::memory:') {
+    throw new UsageError(
+      'The configuration keeps everything in memory (store: memory), which only the running ballast can read: look at its page or /api/experiments, or keep a file with `store: sqlite:./ballast.db`.',
+    )
+  }
+  return await openSqliteStore({ path: store.slice('sqlite:'.length), queueLimit: 1, readOnly: true })
 }

@@ -287,6 +287,15 @@ export interface SampleFilter {
   readonly labelled?: boolean
 }
 
+/** How often a question was judged in an arm. */
+export interface QuestionTally {
+  /** Untrusted text. */
+  readonly question: string
+  readonly arm: string
+  readonly positives: number
+  readonly total: number
+}
+
 /** For `ballast samples`, `label`, `calibrate`, the page, and what keeps texts no longer than they may be kept. */
 export interface Archive {
   /** Newest first. @param after the last one of the page before. */
@@ -309,6 +318,11 @@ export interface Archive {
   /** A later label of the same person and check takes the place of an earlier one. */
   addLabel(label: Label): Promise<void>
   removeLabel(label: Pick<Label, 'sampleId' | 'check' | 'by'>): Promise<void>
+  /**
+   * The questions that were judged most often, of those whose text is kept, by arm; looked for among the latest samples.
+   * @param most how many questions. @param least how often one was judged, in all arms.
+   */
+  questionTallies(query: DecisiveQuery, most: number, least: number): Promise<QuestionTally[]>
 }
 
 // --- The judge model ----------------------------------------------------------------------------------------

@@ -123,9 +123,8 @@ export class Office implements Keeper {
     return this.ask('queue', undefined, withinMs)
   }
 
-  /** @throws Error when they do not come soon. */
   armEvents(): Promise<ArmEvent[]> {
-    return this.ask('armEvents', undefined, ANSWER_MS)
+    return this.ask('armEvents', undefined)
   }
 
   /** Before the end: what is not stored after so many milliseconds is given up. */

@@ -141,6 +141,12 @@ export class ArmComparisons {
     )
   }
 
+  /** Verdicts taken so far, by arm. */
+  get counts(): ReadonlyMap<string, Counts> {
+    const treatments = [...this.treatments].map(([arm, { counts }]) => [arm, counts] as const)
+    return new Map([[this.control.arm, this.control.counts], ...treatments])
+  }
+
   /**
    * Continues where `serialise` left off, to the last bit.
    * @throws RangeError when `state` is none, or of another version.

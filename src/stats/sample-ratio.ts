@@ -8,6 +8,9 @@ import { weighed } from './special/bisect.ts'
 import { chiSquareSurvival } from './special/incomplete-gamma.ts'
 import { logGamma } from './special/log-gamma.ts'
 
+/** A p-value below it is an alarm: assignment or recording is broken. */
+export const SAMPLE_RATIO_ALARM = 0.001
+
 /**
  * Evidence against the promised shares, a natural logarithm: a Dirichlet-multinomial mixture centred on the shares
  * over the multinomial with the shares, an e-process in the units.

@@ -49,7 +49,7 @@ describe('taking samples', () => {
     let leased = await take()
     expect(leased.attempts).toBe(1)
     for (let round = 0; round < 50; round++) {
-      await store.retry(leased, 0, false)
+      await store.release([leased])
       leased = await take()
     }
     expect(leased.attempts).toBe(1)

@@ -34,6 +34,16 @@ export const pseudoTerminal: Requirement = {
   missing: !spawnSync('script', ['--version']).stdout?.toString().includes('util-linux'),
 }
 
+const CHROMIUM = ['chromium', 'chromium-browser', 'google-chrome'].find(
+  (name) => spawnSync(name, ['--version']).error === undefined,
+)
+
+export const chromium = {
+  name: 'Chromium on PATH',
+  missing: CHROMIUM === undefined,
+  executable: CHROMIUM ?? '',
+}
+
 /** A suite that is skipped where something it needs is missing. */
 export function describeWith(requirement: Requirement, name: string, suite: () => void): void {
   if (requirement.missing && process.env.BALLAST_REQUIRE_ALL === '1') {
