@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { Command, CommanderError } from 'commander'
 import { ConfigError } from '../config/load.ts'
 import { checkCommand } from './check.ts'
+import { datasetCommand } from './dataset.ts'
 import { demoCommand } from './demo.ts'
 import { explainCommand } from './explain.ts'
 import { policiesCommand } from './policies.ts'
@@ -26,6 +27,7 @@ async function main(): Promise<void> {
     .addCommand(checkCommand())
     .addCommand(explainCommand())
     .addCommand(policiesCommand())
+    .addCommand(datasetCommand())
     .addCommand(sandboxCommand())
     .addHelpText(
       'after',
