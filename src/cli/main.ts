@@ -7,6 +7,7 @@ import { ConfigError } from '../config/load.ts'
 import { checkCommand } from './check.ts'
 import { datasetCommand } from './dataset.ts'
 import { demoCommand } from './demo.ts'
+import { evalCommand } from './eval.ts'
 import { explainCommand } from './explain.ts'
 import { policiesCommand } from './policies.ts'
 import { sandboxCommand } from './sandbox.ts'
@@ -28,6 +29,7 @@ async function main(): Promise<void> {
     .addCommand(explainCommand())
     .addCommand(policiesCommand())
     .addCommand(datasetCommand())
+    .addCommand(evalCommand())
     .addCommand(sandboxCommand())
     .addHelpText(
       'after',

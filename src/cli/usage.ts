@@ -17,6 +17,9 @@ export function wholeNumber(least: number, most = Number.MAX_SAFE_INTEGER): (tex
   }
 }
 
+/** A rate per minute, for commander. */
+export const perMinute = wholeNumber(1, 60_000)
+
 /** A parser of shares for commander. */
 export function shareOption(text: string): number {
   const value = text.trim() === '' ? Number.NaN : Number(text)
