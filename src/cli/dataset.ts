@@ -1,12 +1,13 @@
 /** `ballast dataset`: puts contexts into fine-tuning files, and looks such files over. */
-import { existsSync, readFileSync, realpathSync, statSync } from 'node:fs'
+import { existsSync, realpathSync, statSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { Command } from 'commander'
 import type { Policy } from '../domain/policy.ts'
-import { MANIFEST_ENDING, TrainingManifest } from '../domain/training-manifest.ts'
+import { MANIFEST_ENDING } from '../domain/training-manifest.ts'
 import { applyToDataset, DatasetError } from '../eval/dataset-apply.ts'
 import { type CheckedDataset, checkDataset } from '../eval/dataset-check.ts'
 import { type CatalogOptions, findPolicy, openCatalog } from './catalog.ts'
+import { readManifest } from './manifest-file.ts'
 import { showProgress } from './progress.ts'
 import { count } from './text.ts'
 import { collect, fromHere, shareOption, UsageError } from './usage.ts'
@@ -158,7 +159,8 @@ Examples:
 
 async function check(file: string, options: CheckOptions): Promise<void> {
   const path = existing(file)
-  const manifest = options.policy === undefined ? readManifest(path, file) : null
+  const manifest =
+    options.policy === undefined ? readManifest(path + MANIFEST_ENDING, file + MANIFEST_ENDING) : null
   const policies = options.policy === undefined ? (manifest?.policies ?? []) : choose(options.policy, options)
   const size = statSync(path).size
   let read = 0
@@ -187,19 +189,6 @@ function print(file: string, { rows, counts, behind, findings }: CheckedDataset,
     lines.push(`  without: ${counts.without}; doubled: ${counts.doubled}; in an answer: ${counts.leak}`)
   } else lines.push('  No context was looked for: there is no manifest beside it, and no --policy was given.')
   process.stdout.write(`${lines.join('\n')}\n`)
-}
-
-/** @throws UsageError for one that is none. */
-function readManifest(path: string, file: string): TrainingManifest | null {
-  const at = `${path}${MANIFEST_ENDING}`
-  if (!existsSync(at)) return null
-  try {
-    return TrainingManifest.parse(JSON.parse(readFileSync(at, 'utf8')))
-  } catch {
-    throw new UsageError(
-      `${file}${MANIFEST_ENDING} is not a manifest; make the file again with \`ballast dataset apply\`, or name --policy.`,
-    )
-  }
 }
 
 /** @throws UsageError where there is no such file. */

@@ -10,6 +10,7 @@ import { demoCommand } from './demo.ts'
 import { evalCommand } from './eval.ts'
 import { explainCommand } from './explain.ts'
 import { policiesCommand } from './policies.ts'
+import { probeCommand } from './probe.ts'
 import { sandboxCommand } from './sandbox.ts'
 import { serveCommand } from './serve.ts'
 import { UsageError } from './usage.ts'
@@ -30,6 +31,7 @@ async function main(): Promise<void> {
     .addCommand(policiesCommand())
     .addCommand(datasetCommand())
     .addCommand(evalCommand())
+    .addCommand(probeCommand())
     .addCommand(sandboxCommand())
     .addHelpText(
       'after',
