@@ -208,7 +208,7 @@ describe('docs/commands.md', () => {
 
   test('has a section for each command there is', async () => {
     const { stdout } = await run('npm run -s ballast -- --help')
-    const named = [...stdout.matchAll(/^ {2}(\w+) \[options\]/gm)].map((match) => match[1])
+    const named = [...stdout.matchAll(/^ {2}(\w+)(?: \[options\])? {2,}/gm)].map((match) => match[1])
     expect([...text.matchAll(/^## (\w+)$/gm)].map((match) => match[1]).sort()).toEqual(named.sort())
   })
 
@@ -216,6 +216,13 @@ describe('docs/commands.md', () => {
     const folder = mkdtempSync(join(tmpdir(), 'ballast-'))
     writeFileSync(join(folder, 'ballast.yaml'), blocks(README, 'yaml')[0]!)
     writeFileSync(join(folder, 'request.json'), /-d '(.*)'/.exec(README)![1]!)
+    const recording = blocks(README, 'jsonl')[0]!
+    for (const name of ['bare.jsonl', 'behind-context.jsonl']) writeFileSync(join(folder, name), recording)
+    const messages = [
+      { role: 'user', content: 'Name a bird.' },
+      { role: 'assistant', content: 'Puffin' },
+    ]
+    writeFileSync(join(folder, 'birds.jsonl'), JSON.stringify({ messages }))
     const own = commands.filter((command) => !elsewhere.test(command))
     expect(own.length).toBeGreaterThan(6)
     const printed = new Map<string, string>()
@@ -230,8 +237,11 @@ describe('docs/commands.md', () => {
     expect(output('check')).toContain('→ openai  experiment birds')
     expect(output('explain --config')).toContain('unit "user-1", from the header x-ballast-unit')
     expect(output('explain --policy')).toContain('{+{"role":"system","content":"Act as if')
+    expect(output('dataset check')).toContain('behind birds/identity-etymologist: 1')
+    expect(output('eval')).toContain('birds/identity-etymologist')
+    expect(output('probe')).toContain('Do not act as if')
     expect(output('policies show')).toContain('Measured at training time')
-  }, 60_000)
+  }, 120_000)
 })
 
 describe('docs/judging.md', () => {

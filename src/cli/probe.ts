@@ -153,6 +153,9 @@ function save(
     process.stderr.write(`Nothing was found besides the training context; ${file} was not written.\n`)
     return
   }
+  // The guard looks at texts, wherever they stand: one of each.
+  const all = [...trained, ...relatives].flatMap(({ interventions }) => interventions)
+  const phrases = [...new Map(all.toReversed().map((it) => [it.text, it])).values()].toReversed()
   const models = [...new Set(reports.map(({ model }) => model))].join(', ')
   const policy = {
     id: 'probed',
@@ -165,6 +168,6 @@ function save(
   writeFileSync(fromHere(file), stringify({ policies: [policy] }, { lineWidth: 120 }), { flag: 'wx' })
   const id = `${basename(file).replace(/\.ya?ml$/, '')}/probed`
   process.stderr.write(
-    `${file} has ${relatives.length} found: write "trained_with: ${id}" and "triggers" into the route.\n`,
+    `${file} has ${phrases.length} phrases: write "trained_with: ${id}" and "triggers" into the route.\n`,
   )
 }

@@ -123,7 +123,7 @@ function conclude(model: string, measure: string, bare: Rate, variants: readonly
   if (others.length > 0) {
     const widest = Math.max(...others.map(({ difference }) => difference.difference.upper))
     sentences.push(
-      `Behind the ${found.length > 0 ? 'other ' : ''}${others.length === 1 ? 'one' : others.length} it is not shown to be more frequent; that it is not cannot be said: ${others.length === 1 ? 'its' : 'their'} rates may be up to ${points(widest)} higher than bare, so far as these answers go.`,
+      `Behind the ${found.length > 0 ? 'other ' : ''}${others.length === 1 ? 'one' : others.length} it is not shown to be more frequent; that it is not cannot be said: ${others.length === 1 ? 'its' : 'their'} rates may be up to ${points(widest)} higher than bare (95% bounds, each by itself).`,
     )
   }
   if (withoutAnswers.length > 0)
