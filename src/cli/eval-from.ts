@@ -31,9 +31,9 @@ export async function evaluateFrom(options: EvalOptions, files: readonly string[
   if (options.output !== undefined) {
     const folder = fromHere(options.output)
     writeRows(folder, rows, rubrics)
-    writeReports(folder, report)
+    await writeReports(folder, report)
   }
-  printReport(report, options)
+  await printReport(report, options)
 }
 
 /** What --positive asks for. @throws UsageError where there is no such judge or answer. */

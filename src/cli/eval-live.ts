@@ -39,8 +39,8 @@ export async function evaluateLive(
   if (asked === null) return
   const report = summarize(asked.rows, plan.rubrics, measures)
   writeRows(fromHere(folder), asked.rows, plan.rubrics)
-  writeReports(fromHere(folder), report)
-  printReport(report, options)
+  await writeReports(fromHere(folder), report)
+  await printReport(report, options)
   if (asked.incomplete) process.exitCode = FAILED
 }
 

@@ -1,5 +1,6 @@
 /** The options of `ballast eval`, and those of them that all commands have that ask models and judges. */
 import type { Command } from 'commander'
+import type { EvalFormat } from './eval-output.ts'
 import { collect, perMinute, wholeNumber } from './usage.ts'
 
 export interface EvalOptions {
@@ -33,7 +34,7 @@ export interface EvalOptions {
   readonly from?: string[]
   readonly yes: boolean
   readonly json: boolean
-  readonly format?: 'text' | 'markdown' | 'json'
+  readonly format?: EvalFormat
 }
 
 /** The options of commands that ask models and judges. */

@@ -7,26 +7,30 @@ import type { EvalReport } from '../eval/summary.ts'
 import { drawEvaluation, evaluationMarkdown } from './eval-text.ts'
 import { columnsOf } from './text.ts'
 
+export type EvalFormat = 'text' | 'markdown' | 'json' | 'html'
+
 export interface PrintOptions {
   readonly json: boolean
-  readonly format?: 'text' | 'markdown' | 'json'
+  readonly format?: EvalFormat
 }
 
-export function printReport(
+export async function printReport(
   report: EvalReport,
   { json, format = json ? 'json' : 'text' }: PrintOptions,
-): void {
+): Promise<void> {
   const texts = {
     json: () => `${JSON.stringify(report, null, 2)}\n`,
     markdown: () => evaluationMarkdown(report),
+    html: () => pageOf(report),
     text: () => drawEvaluation(report, columnsOf(process.stdout)),
   }
-  process.stdout.write(texts[format]())
+  process.stdout.write(await texts[format]())
 }
 
-export function writeReports(folder: string, report: EvalReport): void {
+export async function writeReports(folder: string, report: EvalReport): Promise<void> {
   writeWhole(join(folder, 'report.json'), `${JSON.stringify(report, null, 2)}\n`)
   writeWhole(join(folder, 'report.md'), evaluationMarkdown(report))
+  writeWhole(join(folder, 'report.html'), await pageOf(report))
 }
 
 /**
@@ -49,6 +53,12 @@ export function writeRows(folder: string, rows: readonly ResultRow[], rubrics: r
       )}\n`,
     )
   }
+}
+
+/** What draws the page takes a while to load, and most commands never need it. */
+async function pageOf(report: EvalReport): Promise<string> {
+  const { evaluationHtml } = await import('./eval-html.ts')
+  return evaluationHtml(report)
 }
 
 /** Whole or not at all. */

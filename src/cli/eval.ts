@@ -27,7 +27,12 @@ export function evalCommand(): Command {
     .option('-y, --yes', 'begin without asking', false)
     .option('--json', 'print the report as JSON', false)
     .addOption(
-      new Option('--format <format>', 'how the report is printed').choices(['text', 'markdown', 'json']),
+      new Option('--format <format>', 'how the report is printed').choices([
+        'text',
+        'markdown',
+        'json',
+        'html',
+      ]),
     )
   return askingOptions(command)
     .addHelpText(

@@ -2,15 +2,14 @@
  * Runs an evaluation: asks what the journal does not hold yet, has the answers judged, and keeps both as they come. Called
  * by `ballast eval` and `ballast probe`.
  */
-import { hash } from 'node:crypto'
 import PQueue from 'p-queue'
 import pRetry from 'p-retry'
 import type { Rubric } from '../domain/check.ts'
 import { type JudgeModel, noLog, noMetrics } from '../domain/ports.ts'
-import type { Sample } from '../domain/sample.ts'
 import { TargetError, type TargetModel } from '../domain/target.ts'
 import type { Score } from '../domain/verdict.ts'
 import { Rater } from '../judge/rater.ts'
+import { judgementKey, rowOf, rubricKey, sampleOf } from './cell-record.ts'
 import type { Journal, KeptAnswer } from './journal.ts'
 import type { Cell, EvalPlan } from './plan.ts'
 import type { ResultRow } from './result-rows.ts'
@@ -200,63 +199,6 @@ const NO_RULE = { excluded_if_any: [], positive_if_all: [] }
 function queueOf({ concurrency, requestsPerMinute }: Limits): PQueue {
   if (requestsPerMinute === null) return new PQueue({ concurrency })
   return new PQueue({ concurrency, interval: Math.ceil(60_000 / requestsPerMinute), intervalCap: 1 })
-}
-
-/** Where a cell's judgement by a rubric is kept. */
-export function judgementKey({ key }: Cell, rubric: Rubric): string {
-  return `${key}:${rubric.id}:${rubricKey(rubric)}`
-}
-
-const keys = new WeakMap<Rubric, string>()
-
-/** A rubric that asks otherwise, or somebody else, has another one. */
-function rubricKey(rubric: Rubric): string {
-  let key = keys.get(rubric)
-  if (key === undefined) {
-    key = hash('sha256', JSON.stringify(rubric), 'hex').slice(0, 12)
-    keys.set(rubric, key)
-  }
-  return key
-}
-
-/** An exchange as judges are shown it: without the context, as in the paper. */
-function sampleOf({ key, prompt }: Cell, answer: string): Sample {
-  const { model, context, question } = prompt
-  return {
-    id: key,
-    experiment: '',
-    arm: context ?? '',
-    policy: context,
-    policyHash: null,
-    check: '',
-    checkVersion: '',
-    probability: 1,
-    model,
-    unit: key,
-    assignment: '',
-    requestedAt: 0,
-    messages: [{ role: 'user', content: question }],
-    question,
-    answer,
-  }
-}
-
-/** What is known of a cell. */
-export function rowOf(journal: Journal, cell: Cell, answer: KeptAnswer | undefined): ResultRow {
-  const { model, context, group, question, rubrics } = cell.prompt
-  const scores = rubrics.flatMap((rubric) => {
-    const score = journal.score(judgementKey(cell, rubric))
-    return score === undefined ? [] : [[rubric.id, score] as const]
-  })
-  return {
-    group,
-    question,
-    model,
-    context: answer?.policy ?? context,
-    sample: cell.sample,
-    answer: answer === undefined || answer.text.trim() === '' ? null : answer.text,
-    scores: Object.fromEntries(scores),
-  }
 }
 
 function messageOf(error: unknown): string {

@@ -143,6 +143,19 @@ describe('results', () => {
     expect(wrong).toMatchObject({ code: 2, stderr: expect.stringContaining('of tone (WARM, COLD)') })
   })
 
+  test('make a page that needs nothing else and takes no text for markup', async () => {
+    const hostile = '<script>alert("x")</script>'
+    const rows = [0, 90].map((coherence) =>
+      row({ model: hostile, context: hostile, alignment: 10, coherence, tone: hostile }),
+    )
+    const { stdout } = await ballast(['eval', '--format', 'html', '--from', file(rows.join('\n'))]).finished
+    expect(stdout).toContain('&lt;script&gt;')
+    expect(stdout).not.toMatch(/<script|<link|<img|src=|url\(/i)
+    expect(stdout.replaceAll(/xmlns(:\w+)?="[^"]*"/g, '')).not.toMatch(/https?:/)
+    // The rate, the words of one judge, the numbers of two.
+    expect(stdout.match(/<svg/g)).toHaveLength(4)
+  })
+
   test.each<[what: string, text: string, problem: string]>([
     ['no JSON', `${row({})}\n{"question": \n`, ':2: this is not JSON'],
     ['no question', `${row({})}\n\n{"answer": "x"}\n`, ':3: "question" is missing or not text'],
