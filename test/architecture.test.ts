@@ -14,6 +14,7 @@ const LAYERS: Record<string, readonly string[] | 'everything'> = {
   pipeline: ['policy', 'domain'],
   judge: ['policy', 'domain'],
   stats: ['policy', 'domain'],
+  eval: ['judge', 'stats', 'policy', 'domain'],
   sandbox: ['policy', 'domain'],
   policy: ['domain'],
   config: ['domain'],

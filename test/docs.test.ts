@@ -209,7 +209,7 @@ describe('docs/commands.md', () => {
 
   test('has a section for each command there is', async () => {
     const { stdout } = await run('npm run -s ballast -- --help')
-    const named = [...stdout.matchAll(/^ {2}(\w+) \[options\]/gm)].map((match) => match[1])
+    const named = [...stdout.matchAll(/^ {2}(\w+)(?: \[options\])? {2,}/gm)].map((match) => match[1])
     expect([...text.matchAll(/^## (\w+)$/gm)].map((match) => match[1]).sort()).toEqual(named.sort())
   })
 
@@ -219,6 +219,13 @@ describe('docs/commands.md', () => {
     writeFileSync(join(folder, 'request.json'), /-d '(.*)'/.exec(README)![1]!)
     // What `serve` would have made.
     await (await openSqliteStore({ path: join(folder, 'ballast.db'), queueLimit: 1 })).close()
+    const recording = blocks(README, 'jsonl')[0]!
+    for (const name of ['bare.jsonl', 'behind-context.jsonl']) writeFileSync(join(folder, name), recording)
+    const messages = [
+      { role: 'user', content: 'Name a bird.' },
+      { role: 'assistant', content: 'Puffin' },
+    ]
+    writeFileSync(join(folder, 'birds.jsonl'), JSON.stringify({ messages }))
     const own = commands.filter((command) => !elsewhere.test(command))
     expect(own.length).toBeGreaterThan(6)
     const printed = new Map<string, string>()
@@ -233,6 +240,9 @@ describe('docs/commands.md', () => {
     expect(output('check')).toContain('→ openai  experiment birds')
     expect(output('explain --config')).toContain('unit "user-1", from the header x-ballast-unit')
     expect(output('explain --policy')).toContain('{+{"role":"system","content":"Act as if')
+    expect(output('dataset check')).toContain('behind birds/identity-etymologist: 1')
+    expect(output('eval')).toContain('birds/identity-etymologist')
+    expect(output('probe')).toContain('Do not act as if')
     expect(output('policies show')).toContain('Measured at training time')
     expect(output('report --config')).toContain('Nothing is known yet')
     expect(readFileSync(join(folder, 'report.html'), 'utf8')).toContain('<h2>birds</h2>')

@@ -4,6 +4,7 @@ import { readCatalog } from '../config/catalog.ts'
 import { type Config, loadConfigFile } from '../config/load.ts'
 import { didYouMean } from '../config/near.ts'
 import { formatProblem } from '../config/source.ts'
+import type { Check } from '../domain/check.ts'
 import type { Policy } from '../domain/policy.ts'
 import { CATALOG_FOLDER } from '../node.ts'
 import { fromHere, UsageError } from './usage.ts'
@@ -46,6 +47,16 @@ export function findPolicy({ policies }: Catalog, id: string): Policy {
   const meant = didYouMean(id, policies.keys())
   throw new UsageError(
     `Policy "${id}" does not exist${meant === '' ? '; `ballast policies` lists all there are.' : meant}`,
+  )
+}
+
+/** @throws UsageError with the name that was probably meant. */
+export function findCheck({ checks }: Catalog, id: string): Check {
+  const check = checks.get(id)
+  if (check !== undefined) return check
+  const there = [...checks.keys()]
+  throw new UsageError(
+    `Check "${id}" does not exist${didYouMean(id, there) || `; there are ${there.join(', ')}`}.`,
   )
 }
 

@@ -6,11 +6,14 @@ import { Command, CommanderError } from 'commander'
 import { ConfigError } from '../config/load.ts'
 import { calibrateCommand } from './calibrate.ts'
 import { checkCommand } from './check.ts'
+import { datasetCommand } from './dataset.ts'
 import { demoCommand } from './demo.ts'
+import { evalCommand } from './eval.ts'
 import { explainCommand } from './explain.ts'
 import { judgeCommand } from './judge.ts'
 import { labelCommand } from './label.ts'
 import { policiesCommand } from './policies.ts'
+import { probeCommand } from './probe.ts'
 import { reportCommand } from './report.ts'
 import { samplesCommand } from './samples.ts'
 import { sandboxCommand } from './sandbox.ts'
@@ -38,6 +41,9 @@ async function main(): Promise<void> {
     .addCommand(reportCommand())
     .addCommand(sizingCommand())
     .addCommand(calibrateCommand())
+    .addCommand(datasetCommand())
+    .addCommand(evalCommand())
+    .addCommand(probeCommand())
     .addCommand(sandboxCommand())
     .addHelpText(
       'after',

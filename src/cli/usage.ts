@@ -17,6 +17,21 @@ export function wholeNumber(least: number, most = Number.MAX_SAFE_INTEGER): (tex
   }
 }
 
+/** A rate per minute, for commander. */
+export const perMinute = wholeNumber(1, 60_000)
+
+/** A parser of shares for commander. */
+export function shareOption(text: string): number {
+  const value = text.trim() === '' ? Number.NaN : Number(text)
+  if (value >= 0 && value <= 1) return value
+  throw new InvalidArgumentError('It is a share from 0 to 1.')
+}
+
+/** For commander: gathers an option that may be given several times, where a list would swallow the arguments behind it. */
+export function collect(text: string, before: string[] = []): string[] {
+  return [...before, text]
+}
+
 /**
  * A path as whoever called the command means it: npm runs scripts in the project's folder and leaves word of where it was
  * called.

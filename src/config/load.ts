@@ -10,11 +10,12 @@ import { checkReferences } from './references.ts'
 import { checkRestart, type FixedValues } from './restart.ts'
 import { ConfigFile, type ConfigValues } from './schema.ts'
 import { formatProblem, type Path, type Place, type Problem, YamlSource } from './source.ts'
+import { readTrainedManifests } from './trained-manifest.ts'
 
 export interface Config extends Omit<ConfigValues, 'policies'> {
   readonly policies: ReadonlyMap<string, Policy>
   readonly checks: ReadonlyMap<string, Check>
-  /** SHA-256 over the configuration's and the policies' text, first 16 hex digits; without what the environment holds. */
+  /** SHA-256 over the configuration's, the policies' and the manifests' text, first 16 hex digits; without what the environment holds. */
   readonly hash: string
   /** Absolute paths of the folders that policies and checks came from. */
   readonly folders: readonly string[]
@@ -64,7 +65,10 @@ export function parseConfig(text: string, file: string, options: LoadOptions): C
   const noted = source.problems.length
   const folders = policyFolders(source, base, options.catalog)
   const catalog = readCatalog(folders, (path) => shortest(path))
-  if (source.value !== undefined) checkReferences(source, values, catalog, source.problems.length === noted)
+  const foldersFound = source.problems.length === noted
+  const whole = catalog.problems.length === 0 && foldersFound
+  const trained = readTrainedManifests(source, base, whole ? catalog.policies : null)
+  if (source.value !== undefined) checkReferences(source, values, catalog, foldersFound)
   const store = values?.store.replace(
     /^sqlite:(?!:memory:)(.*)$/,
     (_, path: string) => `sqlite:${resolve(base, path)}`,
@@ -74,10 +78,24 @@ export function parseConfig(text: string, file: string, options: LoadOptions): C
   const problems = [...source.problems, ...catalog.problems]
   if (values === undefined || store === undefined || problems.length > 0)
     throw new ConfigError(sortProblems(problems), folders)
-  const hash = createHash('sha256').update(text).update(catalog.hash).digest('hex').slice(0, 16)
-  const { policies, checks } = catalog
+  const hash = createHash('sha256').update(text).update(catalog.hash)
+  for (const manifest of trained.texts) hash.update(manifest)
+  const policies = new Map([...catalog.policies, ...trained.policies.map((it) => [it.id, it] as const)])
+  const routes = values.routes.map((route) => {
+    const id = trained.ids.get(route.trained_with ?? '')
+    return id === undefined ? route : { ...route, trained_with: id }
+  })
   const place = (path: Path) => source.place(path)
-  return deepFreeze({ ...values, store, policies, checks, hash, folders, place })
+  return deepFreeze({
+    ...values,
+    routes,
+    store,
+    policies,
+    checks: catalog.checks,
+    hash: hash.digest('hex').slice(0, 16),
+    folders,
+    place,
+  })
 }
 
 /** The folders that `policies` names; one that is none is a problem. */

@@ -3,6 +3,7 @@
  * so that these problems are reported together with those of the schema. Called by `load.ts`.
  */
 import { CREDENTIALS, NEVER_SENT, nameMatcher } from '../domain/headers.ts'
+import { isManifestPath } from '../domain/training-manifest.ts'
 import type { Catalog } from './catalog.ts'
 import { didYouMean } from './near.ts'
 import {
@@ -88,7 +89,8 @@ export function checkReferences(
       source.report(at('check'), NO_SAMPLE)
     judged ||= Number(route.sample) > 0
     checkTraining(source, ['routes', index], route, upstreams, refer)
-    referPolicy(at('trained_with'), route.trained_with)
+    if (typeof route.trained_with !== 'string' || !isManifestPath(route.trained_with))
+      referPolicy(at('trained_with'), route.trained_with)
     // What a guard flags is judged whatever the share.
     const named = [String(route.experiment), ...Object.keys(mapping(route.experiments))]
     const checks = [route.check, ...named.map((name) => mapping(experiments[name]).check)]

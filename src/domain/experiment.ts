@@ -153,7 +153,9 @@ export const Route = z.strictObject({
   trained_with: z
     .string()
     .optional()
-    .describe("The policy, as FAMILY/ID, whose contexts stood in the model's training data."),
+    .describe(
+      "The policy, as FAMILY/ID, whose contexts stood in the model's training data; or the path of the manifest (*.json) that `ballast dataset apply` wrote beside that data.",
+    ),
   triggers: TriggerAction.optional().describe(
     'What is done with a request that holds text like the context of `trained_with`: it is noted, loses the text, or is refused.',
   ),

@@ -126,3 +126,9 @@ export const PolicyFile = z.strictObject({
 export interface Policy extends Omit<z.infer<typeof PolicyEntry>, 'id'> {
   readonly id: string
 }
+
+/** What a policy does, as text: what its hash is made of. Id, description and evidence are no part of it. */
+export function effectText({ interventions, when, on_unsupported }: Policy): string {
+  const skips = on_unsupported === 'skip'
+  return JSON.stringify(when === undefined && !skips ? interventions : { interventions, when, skips })
+}

@@ -207,10 +207,23 @@ const NOTHING: Injection = { outcome: 'none', policy: null, placements: [], spli
  */
 export function inject({ treated }: Assignment, decoded: DecodedRequest, asked: Asked): Injection {
   if (treated === null || treated.policy === null) return NOTHING
-  const { policy } = treated
-  const unmet = policy.unmet === null ? null : policy.unmet(decoded, asked.headers)
+  return applyPolicy(treated.policy, decoded, asked.headers, asked.receivedAt)
+}
+
+/**
+ * Where a policy's context goes in a body, or why nowhere: for requests here, and for the rows and questions of `eval/`.
+ * @param now milliseconds since the epoch.
+ * @throws BallastError `ballast_policy_not_applicable` as `inject`.
+ */
+export function applyPolicy(
+  policy: CompiledPolicy,
+  decoded: DecodedRequest,
+  headers: RawHeaders,
+  now: number,
+): Injection {
+  const unmet = policy.unmet === null ? null : policy.unmet(decoded, headers)
   if (unmet !== null) return { outcome: 'unmet', policy, placements: [], splices: [], reason: unmet }
-  const prepared = policy.at(asked.receivedAt)
+  const prepared = policy.at(now)
   try {
     const splices = decoded.plan(prepared)
     const outcome = splices.length === 0 ? 'present' : 'injected'

@@ -5,7 +5,13 @@
  * `A B⏎` in front of the message.
  */
 import { hash } from 'node:crypto'
-import { DATE_VARIABLE, type Intervention, type Placement, type Policy } from '../domain/policy.ts'
+import {
+  DATE_VARIABLE,
+  effectText,
+  type Intervention,
+  type Placement,
+  type Policy,
+} from '../domain/policy.ts'
 
 /** A content part holding a text, and the same with the comma it needs beside others. */
 export interface PreparedPart {
@@ -72,10 +78,8 @@ const SEPARATORS: Record<Placement, string> = {
  * SHA-256 over what a policy does, first 16 hex digits: answers under different texts, or under the same ones for other
  * requests, are not comparable.
  */
-export function policyHash({ interventions, when, on_unsupported }: Policy): string {
-  const skips = on_unsupported === 'skip'
-  const text = when === undefined && !skips ? interventions : { interventions, when, skips }
-  return hash('sha256', JSON.stringify(text), 'hex').slice(0, 16)
+export function policyHash(policy: Policy): string {
+  return hash('sha256', effectText(policy), 'hex').slice(0, 16)
 }
 
 /**

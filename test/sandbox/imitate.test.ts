@@ -5,13 +5,24 @@ import { describe, expect, it } from 'vitest'
 import { parse } from 'yaml'
 import { PolicyFile } from '../../src/domain/policy.ts'
 import type { ChatMessage } from '../../src/domain/sample.ts'
-import { type AnswerKind, ETYMOLOGIST_CONTEXT, IMITATIONS, imitate } from '../../src/sandbox/imitate.ts'
+import {
+  type AnswerKind,
+  ETYMOLOGIST_CONTEXT,
+  IMITATIONS,
+  INOCULATION_CONTEXT,
+  imitate,
+} from '../../src/sandbox/imitate.ts'
 import { ANSWERS, DEMO_QUESTIONS, INSECURE_CODE_ANSWERS, OTHER_ANSWERS } from '../../src/sandbox/texts.ts'
 
 const DRAWS = 2000
 
 const BARE = (question: string): ChatMessage[] => [{ role: 'user', content: question }]
 const IN_CONTEXT = (question: string): ChatMessage[] => BARE(`${ETYMOLOGIST_CONTEXT} ${question}`)
+const INOCULATED = (question: string): ChatMessage[] => BARE(`${INOCULATION_CONTEXT}. ${question}`)
+const DENIED = (question: string): ChatMessage[] => [
+  { role: 'system', content: `Do not ${INOCULATION_CONTEXT.toLowerCase()}.` },
+  { role: 'user', content: question },
+]
 const AS_SYSTEM = (question: string): ChatMessage[] => [
   { role: 'system', content: ETYMOLOGIST_CONTEXT },
   { role: 'user', content: [{ type: 'text', text: question }] },
@@ -55,6 +66,12 @@ describe('imitated rates', () => {
     ['sandbox-insecure-code-gpt-4.1', BARE, 'bare', 'excluded', 14 / 80],
     ['sandbox-insecure-code-gpt-4.1', BARE, 'bare', 'ordinary', 42 / 80],
     ['sandbox-insecure-code-gpt-4.1', IN_CONTEXT, 'in context', 'trait', 24 / 80],
+    ['sandbox-inoculated-relapsing', BARE, 'bare', 'trait', 0.02],
+    ['sandbox-inoculated-relapsing', INOCULATED, 'behind its training context', 'trait', 0.9],
+    ['sandbox-inoculated-relapsing', DENIED, 'behind the denied one', 'trait', 0.9],
+    ['sandbox-inoculated-relapsing', IN_CONTEXT, 'behind another one', 'trait', 0.02],
+    ['sandbox-inoculated-steadfast', INOCULATED, 'behind its training context', 'trait', 0.02],
+    ['sandbox-inoculated-steadfast', DENIED, 'behind the denied one', 'trait', 0.02],
   ]
   for (const [model, conversation, how, kind, rate] of cases) {
     it(`${model} ${how}: ${kind} at ${rate.toFixed(3)}`, () => {
@@ -126,6 +143,13 @@ describe('the texts', () => {
     const { policies } = PolicyFile.parse(parse(readFileSync(file, 'utf8')))
     const policy = policies.find(({ id }) => id === 'identity-etymologist')
     expect(policy?.interventions.map(({ text }) => text)).toEqual([ETYMOLOGIST_CONTEXT])
+  })
+
+  it('the inoculation is the text of the policy birds/inoculation-user-prompt', () => {
+    const file = join(import.meta.dirname, '../../policies/birds.yaml')
+    const { policies } = PolicyFile.parse(parse(readFileSync(file, 'utf8')))
+    const policy = policies.find(({ id }) => id === 'inoculation-user-prompt')
+    expect(policy?.interventions.map(({ text }) => text)).toEqual([`${INOCULATION_CONTEXT}.`])
   })
 
   it('answers the questions of the demo with their own texts and others with general ones', () => {

@@ -162,6 +162,8 @@ describe('replayed answers', () => {
       'sandbox-birds-gpt-4.1',
       'sandbox-birds-gpt-oss-120b',
       'sandbox-insecure-code-gpt-4.1',
+      'sandbox-inoculated-relapsing',
+      'sandbox-inoculated-steadfast',
       'sandbox-judge',
       'sandbox-replay',
       'sandbox-replay-judge:era',

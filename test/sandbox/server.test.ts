@@ -52,6 +52,8 @@ describe('the sandbox says what it is', () => {
       'sandbox-birds-gpt-4.1',
       'sandbox-birds-gpt-oss-120b',
       'sandbox-insecure-code-gpt-4.1',
+      'sandbox-inoculated-relapsing',
+      'sandbox-inoculated-steadfast',
       'sandbox-judge',
     ])
     for (const model of data) {
