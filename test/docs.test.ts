@@ -210,6 +210,14 @@ describe('docs/commands.md', () => {
   test('has a section for each command there is', async () => {
     const { stdout } = await run('npm run -s ballast -- --help')
     const named = [...stdout.matchAll(/^ {2}(\w+)(?: \[options\])? {2,}/gm)].map((match) => match[1])
+  /** The README's test runs the one; some stay up, some need a store with samples and have tests of their own. */
+  const elsewhere = /-- (serve|sandbox|samples|label)\b|-s demo/
+
+  test('has a section for each command there is', async () => {
+    const { stdout } = await run('npm run -s ballast -- --help')
+    const named = [...stdout.matchAll(/^ {2}(?!help)([a-z]\w*)(?: \[options\])? {2,}/gm)].map(
+      (match) => match[1],
+    )
     expect([...text.matchAll(/^## (\w+)$/gm)].map((match) => match[1]).sort()).toEqual(named.sort())
   })
 
