@@ -1,13 +1,15 @@
 /**
  * `npm run bench:stats`: what following an experiment costs. Prints microseconds per verdict up to a million, with one
- * treatment and with three, and the time it takes to make a report's numbers of the states. Exit code 1 when a limit
- * is passed.
+ * treatment and with three, and the time it takes to make a report's numbers of the states; then the same with a SQLite
+ * file of a million verdicts (`--verdicts N` for another number). Exit code 1 when a limit is passed.
  */
+import { parseArgs } from 'node:util'
 import { ArmComparisons } from '../src/stats/arm-comparisons.ts'
 import { betaBinomialInterval } from '../src/stats/beta-binomial.ts'
 import { wilsonInterval } from '../src/stats/binomial-intervals.ts'
 import { sampleRatioChiSquare, sampleRatioLogE } from '../src/stats/sample-ratio.ts'
 import { seeded } from './random.ts'
+import { measureStore } from './stats-store.ts'
 
 const VERDICTS = 1_000_000
 const MICROSECONDS_PER_VERDICT = 20
@@ -72,12 +74,35 @@ for (const cost of costs) {
   const times = [microsecondsPerVerdict, lastTenth, reportMilliseconds, restoreMilliseconds]
   process.stdout.write(`| ${arms} | ${times.map((time) => time.toFixed(2)).join(' | ')} | ${stateBytes} |\n`)
 }
-const slow = costs.some(
-  ({ microsecondsPerVerdict, lastTenth, reportMilliseconds }) =>
-    Math.max(microsecondsPerVerdict, lastTenth) > MICROSECONDS_PER_VERDICT ||
-    reportMilliseconds > REPORT_MILLISECONDS,
+const { values } = parseArgs({ options: { verdicts: { type: 'string', default: String(VERDICTS) } } })
+const stored = await measureStore(Number(values.verdicts))
+process.stdout.write(`
+| verdicts in SQLite | µs per verdict, read and followed | over the last hundredth | report, ms | first report, ms | nothing new, ms |
+|---|---|---|---|---|---|
+`)
+const { verdicts, ...measured } = stored
+const cells = [
+  measured.microsecondsPerVerdict,
+  measured.lastHundredth,
+  measured.reportMilliseconds,
+  measured.firstReportMilliseconds,
+  measured.idleMilliseconds,
+]
+process.stdout.write(
+  `| ${verdicts.toLocaleString('en')} | ${cells.map((it) => it.toFixed(2)).join(' | ')} |\n`,
 )
-if (slow) {
+
+const updates = [
+  ...costs.flatMap(({ microsecondsPerVerdict, lastTenth }) => [microsecondsPerVerdict, lastTenth]),
+  stored.microsecondsPerVerdict,
+  stored.lastHundredth,
+]
+const reports = [
+  ...costs.map(({ reportMilliseconds }) => reportMilliseconds),
+  stored.reportMilliseconds,
+  stored.firstReportMilliseconds,
+]
+if (Math.max(...updates) > MICROSECONDS_PER_VERDICT || Math.max(...reports) > REPORT_MILLISECONDS) {
   process.stderr.write(
     `slower than ${MICROSECONDS_PER_VERDICT} µs per verdict or ${REPORT_MILLISECONDS} ms per report\n`,
   )

@@ -150,6 +150,8 @@ export abstract class SqlStore implements Store, Archive {
   ): Promise<DecisiveVerdict[]> {
     const { experiment, check, checkVersion, arms, since = -1 } = query
     if (arms.length === 0) return []
+    // The one bound that the index of times is searched by.
+    const from = Math.max(since + 1, after?.requestedAt ?? 0)
     const wordings = sql.join(arms.map(({ arm, policyHash }) => sql`(${arm}, ${policyHash ?? ''})`))
     const rows = await this.db
       .selectFrom('samples as s')
@@ -160,7 +162,7 @@ export abstract class SqlStore implements Store, Archive {
       .where('s.experiment', '=', experiment)
       .where('s.check_id', '=', check)
       .where('s.extra', 'is', null)
-      .where('s.requested_at', '>', since)
+      .where('s.requested_at', '>=', from)
       .where('v.check_version', '=', checkVersion)
       .where('v.verdict', 'in', DECISIVE)
       .where(sql<boolean>`(s.arm, coalesce(s.policy_hash, '')) in (values ${wordings})`)
@@ -177,16 +179,17 @@ export abstract class SqlStore implements Store, Archive {
               .whereRef('e.question_hash', '=', 's.question_hash')
               .whereRef('e.check_id', '=', 's.check_id')
               .where('e.extra', 'is', null)
-              .where('e.requested_at', '>', since)
+              // Not by the index of times, which SQLite would take: it leads through all verdicts of before.
+              .where(sql<boolean>`e.requested_at + 0 > ${since}`)
               .where('ev.check_version', '=', checkVersion)
               .where('ev.verdict', 'in', DECISIVE)
               .where(sql<boolean>`(e.arm, coalesce(e.policy_hash, '')) in (values ${wordings})`)
-              .where(sql<boolean>`(e.requested_at, e.id) < (s.requested_at, s.id)`),
+              .where(sql<boolean>`(e.requested_at + 0, e.id) < (s.requested_at, s.id)`),
           ),
         ),
       )
       .$if(after !== null, (it) =>
-        it.where(sql<boolean>`(s.requested_at, s.id) > (${after?.requestedAt}, ${after?.sampleId})`),
+        it.where(sql<boolean>`(s.requested_at + 0, s.id) > (${after?.requestedAt}, ${after?.sampleId})`),
       )
       .$if(until !== null, (it) =>
         it.where(sql<boolean>`(s.requested_at, s.id) <= (${until?.requestedAt}, ${until?.sampleId})`),

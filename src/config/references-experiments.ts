@@ -2,6 +2,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import { DEFAULT_UNIT, RESERVED_NAMES } from '../domain/experiment.ts'
 import { didYouMean } from './near.ts'
+import { checkRules } from './references-rules.ts'
 import type { Path, YamlSource } from './source.ts'
 
 /** A mapping as the file has it, before the schema has seen it. */
@@ -47,6 +48,7 @@ export function checkExperiment(source: YamlSource, name: string, experiment: Ra
   if (experiment.sample !== undefined && experiment.check === undefined)
     source.report(at('sample'), 'says how much to judge, but there is no "check" to judge by')
   if (experiment.check !== undefined && experiment.sample === undefined) source.report(at('check'), NO_SAMPLE)
+  checkRules(source, at(), experiment)
   for (const arm of Object.keys(mapping(experiment.sample))) {
     if (Object.hasOwn(arms, arm)) continue
     const hint = didYouMean(arm, Object.keys(arms))
