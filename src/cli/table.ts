@@ -1,5 +1,6 @@
 /** Draws experiments as text, for people at a terminal. */
 import type { ArmReport, Comparison, Report } from '../domain/report.ts'
+import { stateInWords } from './arms-text.ts'
 
 const WIDEST_BAR = 40
 const NARROWEST_BAR = 10
@@ -25,10 +26,16 @@ function drawReport({ experiment, check, arms, comparisons }: Report, columns: n
   })
   const scale = `  ${' '.repeat(width)} 0%${' '.repeat(bar - 3)}100%`
   const heading = `${experiment}: positive rate per arm, with 95% bounds`
-  const extras = arms.flatMap(drawExtra)
+  const extras = [...arms.flatMap(drawState), ...arms.flatMap(drawExtra)]
   return [heading, `check ${check}`, scale, ...lines, ...extras, ...comparisons.map(drawComparison), ''].join(
     '\n',
   )
+}
+
+function drawState({ arm, state }: ArmReport): string[] {
+  if (state === undefined || state.state === 'on') return []
+  const why = state.reason === null ? '' : `: ${state.reason}`
+  return [`  ${arm} is ${stateInWords(state)}${why}`]
 }
 
 /** What was judged beside the draw and is in no rate. */
