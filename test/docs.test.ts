@@ -204,7 +204,6 @@ describe('docs/triggers.md', () => {
 describe('docs/commands.md', () => {
   const text = read('docs/commands.md')
   const commands = blocks(text, 'sh').flatMap((block) => block.split('\n'))
-  /** The README's test runs the one; the others stay up. */
   /** The README's test runs the one; some stay up, some need a store with samples and have tests of their own. */
   const elsewhere = /-- (serve|judge|sandbox|samples|label|arms)\b|-s demo/
 

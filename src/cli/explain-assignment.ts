@@ -14,6 +14,7 @@ import {
 } from '../policy/assign.ts'
 import type { CompiledArm, CompiledExperiment, CompiledRoute } from '../policy/compile.ts'
 import type { Assignment } from '../policy/decide.ts'
+import { stateInWords } from './arms-text.ts'
 import type { Step } from './step.ts'
 import { percentage, rounded } from './text.ts'
 
@@ -32,7 +33,7 @@ interface Reason {
 }
 
 export function explainAssignment(route: CompiledRoute, assignment: Assignment, given: Given): Step {
-  const { unit, standing, experiment, arm, drawn } = assignment
+  const { unit, standing, experiment, arm, drawn, treated } = assignment
   // The one arm of a route without an experiment takes every unit, so only a holdout asks for the unit.
   const sole = route.candidates.length === 1 && isSole(route.candidates[0]!.experiment)
   const reasons = [
@@ -44,6 +45,7 @@ export function explainAssignment(route: CompiledRoute, assignment: Assignment, 
           ...explainChoice(route, assignment),
           explainArm(experiment, drawn, assignment),
           ...explainRamp(experiment, assignment, given.at),
+          ...explainSwitch(experiment, treated ?? drawn, assignment),
         ]),
   ]
   return {
@@ -53,7 +55,7 @@ export function explainAssignment(route: CompiledRoute, assignment: Assignment, 
     facts: {
       experiment: experiment?.name || null,
       arm: arm?.name || null,
-      policy: arm?.policyId ?? null,
+      policy: treated?.policyId ?? null,
       unit,
       standing,
       drawn: drawn?.name || null,
@@ -69,7 +71,7 @@ function isSole({ name }: CompiledExperiment): boolean {
 
 const NOT_COUNTED = 'nothing is injected, and it is not counted'
 
-function decidedOf({ standing, experiment, drawn }: Assignment): string {
+function decidedOf({ standing, experiment, drawn, treated }: Assignment): string {
   if (experiment === null || drawn === null) return `held out: ${NOT_COUNTED}`
   if (isSole(experiment)) {
     const measured =
@@ -81,6 +83,8 @@ function decidedOf({ standing, experiment, drawn }: Assignment): string {
       return `outside the ramp of experiment ${experiment.name}: ${NOT_COUNTED}`
     case 'off':
       return `arm ${drawn.name} of experiment ${experiment.name} is switched off: ${NOT_COUNTED}`
+    case 'promoted':
+      return `arm ${treated!.name} of experiment ${experiment.name} is promoted: its policy is for all units, and it is not counted`
     default:
       return `arm ${drawn.name} of experiment ${experiment.name}, which has ${percentage(shareOf(experiment, drawn))} of the units`
   }
@@ -186,6 +190,18 @@ function explainRamp(
   const place = `it lies at ${rounded(within)} of its arm's part`
   const taken = `the ramp takes in what lies below ${rounded(share)}, ${percentage(share)} of the units`
   return [{ why: [`${place}; ${taken}${standing === 'outside' ? '' : ', so it is in'}`], facts }]
+}
+
+/** Who switched the arm, when and why; what the configuration says needs no more words. */
+function explainSwitch(
+  { switches }: CompiledExperiment,
+  { name }: CompiledArm,
+  { standing }: Assignment,
+): Reason[] {
+  if (standing !== 'off' && standing !== 'promoted') return []
+  const state = switches.state(name)
+  const why = [`${name} is ${stateInWords(state)}`, ...(state.reason === null ? [] : [state.reason])]
+  return [{ why: state.by === 'config' ? [] : why, facts: { state } }]
 }
 
 interface Part {

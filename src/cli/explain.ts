@@ -10,6 +10,7 @@ import { createAuthenticate } from '../http/auth.ts'
 import { bodyTooLarge } from '../http/body.ts'
 import { requireLocal } from '../http/origin.ts'
 import { readTarget } from '../http/path.ts'
+import { applyArmEvents } from '../node/arm-events.ts'
 import { defaultUpstream } from '../node/snapshot.ts'
 import { compilePlan, type Plan } from '../policy/compile.ts'
 import { type Asked, decide } from '../policy/decide.ts'
@@ -21,6 +22,7 @@ import { drawBody, marks } from './body-diff.ts'
 import { findPolicy, openCatalog, openConfig } from './catalog.ts'
 import { explainDecision, explainForwarding, explainRefusal, refusalOf } from './explanation.ts'
 import type { Step } from './step.ts'
+import { withStore } from './store.ts'
 import { bold, columnsOf, count, labelled, printable, wrap } from './text.ts'
 import { UsageError } from './usage.ts'
 
@@ -33,6 +35,7 @@ interface ExplainOptions {
   readonly client?: string
   readonly at?: string
   readonly requestId?: string
+  readonly arms: boolean
   readonly json: boolean
 }
 
@@ -53,6 +56,7 @@ export function explainCommand(): Command {
     .option('--client <name>', 'the client that sends it')
     .option('--at <time>', 'when it is sent, such as 2026-11-23T12:00:00Z (default: now)')
     .option('--request-id <id>', 'its id: tells whether its answer is judged')
+    .option('--arms', 'with arms off, on or promoted as the store has them by now', false)
     .option('--policy <id>', 'show what one policy makes of it, without a configuration')
     .option('--policies <folder...>', 'the folders that --policy is looked for in (default: the catalog)')
     .option('--json', 'print each step and the whole body as JSON', false)
@@ -88,7 +92,8 @@ async function explain(options: ExplainOptions): Promise<void> {
     headers: options.header.flatMap(readHeader),
     receivedAt: options.at === undefined ? Date.now() : readTime(options.at),
   }
-  const run = options.policy === undefined ? preparePath(options, surface) : preparePolicy(options, surface)
+  const run =
+    options.policy === undefined ? await preparePath(options, surface) : preparePolicy(options, surface)
   // Asked for last, so that whatever else is wrong is said before somebody types.
   const original = await readBody(surface !== undefined)
   const explained = run({ ...request, body: original, client: options.client ?? null })
@@ -123,7 +128,7 @@ export function explainPolicy(policy: Policy, surface: Surface, request: Identif
 }
 
 /** The whole path of a request through a configuration. */
-function preparePath(options: ExplainOptions, surface: Surface | undefined): Run {
+async function preparePath(options: ExplainOptions, surface: Surface | undefined): Promise<Run> {
   const file = options.config ?? 'ballast.yaml'
   const config = openConfig(file, ', or see what a policy does without one: --policy ID')
   const clients = Array.isArray(config.clients) ? config.clients.map(({ name }) => name) : []
@@ -134,6 +139,7 @@ function preparePath(options: ExplainOptions, surface: Surface | undefined): Run
     )
   }
   const plan = compilePlan(config)
+  if (options.arms) applyArmEvents(plan, await withStore(config, file, (store) => store.armEvents()))
   return (request) => {
     const admitted = admit(config, options, request)
     if (admitted.error !== null) {

@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Command, CommanderError } from 'commander'
 import { ConfigError } from '../config/load.ts'
+import { armsCommand } from './arms.ts'
 import { calibrateCommand } from './calibrate.ts'
 import { checkCommand } from './check.ts'
 import { datasetCommand } from './dataset.ts'
@@ -44,6 +45,7 @@ async function main(): Promise<void> {
     .addCommand(datasetCommand())
     .addCommand(evalCommand())
     .addCommand(probeCommand())
+    .addCommand(armsCommand())
     .addCommand(sandboxCommand())
     .addHelpText(
       'after',

@@ -1,5 +1,6 @@
 /** Draws experiments as text, for people at a terminal. */
 import type { ArmReport, Comparison, Report } from '../domain/report.ts'
+import { stateInWords } from './arms-text.ts'
 
 const WIDEST_BAR = 40
 const NARROWEST_BAR = 10
@@ -25,7 +26,7 @@ function drawReport({ experiment, check, arms, comparisons }: Report, columns: n
   })
   const scale = `  ${' '.repeat(width)} 0%${' '.repeat(bar - 3)}100%`
   const heading = `${experiment}: positive rate per arm, with 95% bounds`
-  const besides = [...arms.flatMap(drawWeighted), ...arms.flatMap(drawExtra)]
+  const besides = [...arms.flatMap(drawState), ...arms.flatMap(drawWeighted), ...arms.flatMap(drawExtra)]
   return [
     heading,
     `check ${check}`,
@@ -44,6 +45,12 @@ function drawWeighted({ arm, rate: { weighted } }: ArmReport): string[] {
     percent(it).trim(),
   )
   return [`  ${arm}: ${estimate} of all traffic, weighted (${lower} to ${upper} at one look)`]
+}
+
+function drawState({ arm, state }: ArmReport): string[] {
+  if (state === undefined || state.state === 'on') return []
+  const why = state.reason === null ? '' : `: ${state.reason}`
+  return [`  ${arm} is ${stateInWords(state)}${why}`]
 }
 
 /** What was judged beside the draw and is in no rate. */
