@@ -17,7 +17,7 @@ const parse = (stdout: string) =>
     .split('\n')
     .map((line) => JSON.parse(line) as DetailedReport)
 
-describe('ballast report', () => {
+describe('ballast report', { timeout: 60_000 }, () => {
   let config: string
 
   beforeAll(async () => {
