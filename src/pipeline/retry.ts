@@ -3,13 +3,14 @@
  * does not know it is there. What is tried again and what not is in `docs/failover.md`.
  */
 import { BallastError } from '../domain/errors.ts'
-import type {
-  Log,
-  RawHeaders,
-  Upstream,
-  UpstreamCall,
-  UpstreamHandler,
-  UpstreamRequest,
+import {
+  isStream,
+  type Log,
+  type RawHeaders,
+  type Upstream,
+  type UpstreamCall,
+  type UpstreamHandler,
+  type UpstreamRequest,
 } from '../domain/ports.ts'
 import { findHeader } from '../policy/raw-headers.ts'
 import type { Breaker, Pass } from './breaker.ts'
@@ -119,9 +120,8 @@ class RetryingCall implements UpstreamCall {
    * @returns whether it did; if not, the attempt's outcome is the client's.
    */
   takeOver(headers: RawHeaders | null, again: boolean): boolean {
-    const { body } = this.request
-    // A stream was sent and is gone.
-    if (body !== null && !(body instanceof Uint8Array)) return false
+    // It was sent and is gone.
+    if (isStream(this.request.body)) return false
     const retriesLeft = this.targets[this.target]!.retries - this.retriesUsed
     const wait = again && retriesLeft > 0 ? this.waitFor(headers) : null
     if (wait !== null) {
