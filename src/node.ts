@@ -40,6 +40,8 @@ export interface Ballast extends Reloadable {
 
 /** Longer than the idle timeout of common load balancers, so that they and not ballast close idle connections. */
 const KEEP_ALIVE_MS = 75_000
+/** Connections that wait to be accepted: with Node's 511, a few thousand that come at once lose some (the kernel resets them). */
+const BACKLOG = 4096
 const SETTLE_POLL_MS = 20
 const IDLE_SWEEP_MS = 50
 
@@ -193,7 +195,7 @@ function listen(server: Server, { host, port }: Address): Promise<Address> {
       const reason = error.code === 'EADDRINUSE' ? 'something listens there already' : error.message
       reject(new Error(`cannot listen on ${formatAddress({ host, port })}: ${reason}`, { cause: error }))
     })
-    server.listen(port, host, () => {
+    server.listen(port, host, BACKLOG, () => {
       const { address, port: chosen } = server.address() as AddressInfo
       resolve({ host: host === 'localhost' ? host : address, port: chosen })
     })
