@@ -122,12 +122,22 @@ export const portkey: Target = {
   },
 }
 
+/** What `npm start` gives Node before the program: `node … src/cli/main.ts serve`. */
+function startFlags(): string[] {
+  const { scripts } = readPackage()
+  const [, ...words] = scripts.start.split(' ')
+  return words.slice(0, words.indexOf('src/cli/main.ts'))
+}
+
+function readPackage(): { readonly version: string; readonly scripts: { readonly start: string } } {
+  return JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'))
+}
+
 /** ballast as `npm start` runs it: the source, by Node. */
 export function ballast(name: string, settings: Settings): Target {
   return {
     name,
-    version: () =>
-      (JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { version: string }).version,
+    version: () => readPackage().version,
     missing: '',
     async start({ processes, cores, upstreamPort, profiles }) {
       const folder = processes.folder()
@@ -141,7 +151,8 @@ export function ballast(name: string, settings: Settings): Target {
               '--cpu-prof-interval=500',
               `--cpu-prof-dir=${join(profiles, name.replaceAll(/\W+/g, '-'))}`,
             ]
-      const command = [process.execPath, ...profile, join(ROOT, 'src/cli/main.ts'), 'serve', '--config', file]
+      const program = join(ROOT, 'src/cli/main.ts')
+      const command = [process.execPath, ...startFlags(), ...profile, program, 'serve', '--config', file]
       const started = await processes.serve(name, command, cores.proxy, urlOf)
       return {
         port: Number(new URL(started.ready).port),

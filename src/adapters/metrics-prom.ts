@@ -1,7 +1,8 @@
 /** The `Metrics` port on prom-client: the series of SPEC section 8. Composed by `node.ts`. */
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client'
 import type { Metrics, QueueStatus, ReloadOutcome } from '../domain/ports.ts'
 import type { ArmState, Estimate, Report } from '../domain/report.ts'
+import { CounterSeries, HistogramSeries } from './metrics-series.ts'
 
 export interface PrometheusSources {
   /** Asked at each scrape. */
@@ -30,9 +31,9 @@ export function createPrometheusMetrics(): PrometheusMetrics {
   collectDefaultMetrics({ register: registry })
 
   const counter = (name: string, help: string, labelNames: string[]) =>
-    new Counter({ name, help, labelNames, registers })
-  const histogram = (name: string, help: string, labelNames: string[], buckets: number[]) =>
-    new Histogram({ name, help, labelNames, buckets, registers })
+    new CounterSeries(registry, { name, help, labelNames })
+  const histogram = (name: string, help: string, labelNames: string[], bounds: number[]) =>
+    new HistogramSeries(registry, { name, help, labelNames }, bounds)
 
   const requests = counter(
     'ballast_requests_total',
@@ -123,11 +124,12 @@ export function createPrometheusMetrics(): PrometheusMetrics {
     'Arms switched off, on or promoted since this process started, by whom; every process counts each.',
     ['experiment', 'arm', 'action', 'by'],
   )
-  const reloads = counter(
-    'ballast_config_reloads_total',
-    'Times the configuration was read anew; failed: the running one stayed.',
-    ['outcome'],
-  )
+  const reloads = new Counter({
+    name: 'ballast_config_reloads_total',
+    help: 'Times the configuration was read anew; failed: the running one stayed.',
+    labelNames: ['outcome'],
+    registers,
+  })
   const officeRestarts = counter(
     'ballast_office_restarts_total',
     'Times the thread that stores and judges has died and was replaced.',
@@ -224,24 +226,24 @@ export function createPrometheusMetrics(): PrometheusMetrics {
       return { text: await registry.metrics(), contentType: registry.contentType }
     },
     requestFinished({ route, experiment, arm }, code, durationMs) {
-      requests.inc({ route, experiment, arm, code: String(code) })
-      duration.observe({ route, arm }, durationMs / 1000)
+      requests.inc(route, experiment, arm, String(code))
+      duration.observe(durationMs / 1000, route, arm)
     },
-    firstByte: ({ route, arm }, ms) => firstByte.observe({ route, arm }, ms / 1000),
-    proxyOverhead: (route, ms) => overhead.observe({ route }, ms / 1000),
-    upstreamRequest: (upstream, outcome) => upstreams.inc({ upstream, outcome }),
-    exposure: (experiment, arm) => exposures.inc({ experiment, arm }),
-    notInjected: (policy, reason) => notInjected.inc({ policy, reason }),
-    injection: (policy, placement) => injections.inc({ policy, placement }),
-    triggerMatch: (route, action) => triggers.inc({ route, action }),
-    domainCheck: (route, outcome) => domains.inc({ route, outcome }),
-    sample: (experiment, arm, outcome) => samples.inc({ experiment, arm, outcome }),
-    verdict: (experiment, arm, check, verdict) => verdicts.inc({ experiment, arm, check, verdict }),
+    firstByte: ({ route, arm }, ms) => firstByte.observe(ms / 1000, route, arm),
+    proxyOverhead: (route, ms) => overhead.observe(ms / 1000, route),
+    upstreamRequest: (upstream, outcome) => upstreams.inc(upstream, outcome),
+    exposure: (experiment, arm) => exposures.inc(experiment, arm),
+    notInjected: (policy, reason) => notInjected.inc(policy, reason),
+    injection: (policy, placement) => injections.inc(policy, placement),
+    triggerMatch: (route, action) => triggers.inc(route, action),
+    domainCheck: (route, outcome) => domains.inc(route, outcome),
+    sample: (experiment, arm, outcome) => samples.inc(experiment, arm, outcome),
+    verdict: (experiment, arm, check, verdict) => verdicts.inc(experiment, arm, check, verdict),
     score: (experiment, arm, rubric, score) => {
-      if (score.kind === 'number') scores.observe({ experiment, arm, rubric }, score.value)
+      if (score.kind === 'number') scores.observe(score.value, experiment, arm, rubric)
     },
-    judgeRequest: (model, outcome) => judgeRequests.inc({ model, outcome }),
-    judgeTokens: (model, kind, tokens) => judgeTokens.inc({ model, kind }, tokens),
+    judgeRequest: (model, outcome) => judgeRequests.inc(model, outcome),
+    judgeTokens: (model, kind, tokens) => judgeTokens.add(Math.max(0, tokens), model, kind),
     judgeBudget: (model, kind, remaining) => {
       if (remaining === null) judgeBudget.remove({ model, kind })
       else judgeBudget.set({ model, kind }, remaining)
@@ -252,6 +254,6 @@ export function createPrometheusMetrics(): PrometheusMetrics {
     },
     configReload: (outcome) => reloads.inc({ outcome }),
     officeRestart: () => officeRestarts.inc(),
-    armEvent: (experiment, arm, action, by) => armEvents.inc({ experiment, arm, action, by }),
+    armEvent: (experiment, arm, action, by) => armEvents.inc(experiment, arm, action, by),
   }
 }

@@ -5,14 +5,16 @@
 import type { Readable } from 'node:stream'
 import { type Dispatcher, Pool } from 'undici'
 import { BallastError } from '../domain/errors.ts'
-import type {
-  HeaderRules,
-  Metrics,
-  RawHeaders,
-  Upstream,
-  UpstreamCall,
-  UpstreamHandler,
-  UpstreamRequest,
+import {
+  type HeaderRules,
+  isStream,
+  type Metrics,
+  type RawHeaders,
+  type Upstream,
+  type UpstreamBody,
+  type UpstreamCall,
+  type UpstreamHandler,
+  type UpstreamRequest,
 } from '../domain/ports.ts'
 
 export interface UndiciUpstreamOptions {
@@ -47,8 +49,8 @@ export function createUndiciUpstream(options: UndiciUpstreamOptions): Upstream {
           {
             method: method as Dispatcher.HttpMethod,
             path: basePath + path,
-            headers: options.headers.request(headers, body !== null && !(body instanceof Uint8Array)),
-            // Its types leave out the async iterables that it takes.
+            headers: requestHeaders(options.headers, headers, body),
+            // Its types leave out the iterables that it takes.
             body: body as Uint8Array | Readable | null,
           },
           call,
@@ -60,6 +62,16 @@ export function createUndiciUpstream(options: UndiciUpstreamOptions): Upstream {
     },
     close: () => pool.destroy(),
   }
+}
+
+/** Of pieces undici does not know the length, and would send them in chunks. */
+function requestHeaders(rules: HeaderRules, headers: RawHeaders, body: UpstreamBody): string[] {
+  const passed = rules.request(headers, isStream(body))
+  if (Array.isArray(body)) {
+    const length = (body as readonly Uint8Array[]).reduce((sum, piece) => sum + piece.length, 0)
+    passed.push('content-length', String(length))
+  }
+  return passed
 }
 
 class Call implements UpstreamCall, Dispatcher.DispatchHandler {

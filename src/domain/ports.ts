@@ -21,8 +21,13 @@ export interface UpstreamRequest {
   readonly body: UpstreamBody
 }
 
-/** Whole, as a stream that can be sent once, or none. */
-export type UpstreamBody = Uint8Array | AsyncIterable<Uint8Array> | null
+/** Whole, in one piece or several; a stream that can be sent once; or none. */
+export type UpstreamBody = Uint8Array | readonly Uint8Array[] | AsyncIterable<Uint8Array> | null
+
+/** Whether it is a stream: sent once, of unknown length. */
+export function isStream(body: UpstreamBody): body is AsyncIterable<Uint8Array> {
+  return body !== null && !(body instanceof Uint8Array) && !Array.isArray(body)
+}
 
 /** Which headers pass between a client and one upstream, both ways. */
 export interface HeaderRules {

@@ -2,10 +2,11 @@
  * The data plane on Node: `node:http` reads a request, the pipeline answers it. Composed by `node.ts`. The Web's
  * Request and Response would cost more here than all the rest (see `docs/decisions/`).
  */
-import { createServer, type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from 'node:http'
+import { createServer, type Server, type ServerResponse, STATUS_CODES } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { BallastError, type ErrorCode } from '../domain/errors.ts'
 import { UNROUTED } from '../pipeline/relay.ts'
+import { ClientMessage } from './client-message.ts'
 import { errorResponse } from './errors.ts'
 import { Incoming } from './incoming.ts'
 import type { DataPlaneDeps } from './served.ts'
@@ -23,16 +24,19 @@ export function createDataPlane(deps: DataPlaneDeps): Server {
   /** Connections that were refused as such. */
   const refused = new WeakSet<Duplex>()
 
-  const begin = (request: IncomingMessage, response: ServerResponse, expectsContinue: boolean) => {
-    const incoming = new Incoming(deps, request, response)
-    const { socket } = request
-    const others = running.get(socket) ?? new Set()
-    running.set(socket, others.add(incoming))
-    response.on('close', () => others.delete(incoming))
-    incoming.begin(expectsContinue)
+  const runningOf = (socket: Duplex) => {
+    const known = running.get(socket)
+    if (known !== undefined) return known
+    const none = new Set<Incoming>()
+    running.set(socket, none)
+    return none
+  }
+  const begin = (request: ClientMessage, response: ServerResponse, expectsContinue: boolean) => {
+    new Incoming(deps, request, response, runningOf(request.socket)).begin(expectsContinue)
   }
   const server = createServer(
     {
+      IncomingMessage: ClientMessage,
       maxHeaderSize: deps.limits.headers,
       requestTimeout: deps.limits.receive,
       headersTimeout: Math.min(HEAD_TIMEOUT_MS, deps.limits.receive),
@@ -44,7 +48,7 @@ export function createDataPlane(deps: DataPlaneDeps): Server {
     },
     (request, response) => begin(request, response, false),
   )
-  server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) =>
+  server.on('checkContinue', (request: ClientMessage, response: ServerResponse) =>
     begin(request, response, true),
   )
 

@@ -3,7 +3,7 @@
  * `data-plane.ts` for each request.
  */
 import { randomUUID } from 'node:crypto'
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { ServerResponse } from 'node:http'
 import { performance } from 'node:perf_hooks'
 import { BallastError, toBallastError } from '../domain/errors.ts'
 import type { UpstreamBody } from '../domain/ports.ts'
@@ -12,6 +12,7 @@ import { passThrough } from '../pipeline/passthrough.ts'
 import { serve } from '../pipeline/pipeline.ts'
 import { CLIENT_CLOSED_REQUEST, type Relay, UNROUTED } from '../pipeline/relay.ts'
 import { BodyBuffer, bodyTooLarge } from './body.ts'
+import type { ClientMessage } from './client-message.ts'
 import { requireLocal } from './origin.ts'
 import { Outgoing } from './outgoing.ts'
 import { authorityOf, readTarget, type Target } from './path.ts'
@@ -20,9 +21,10 @@ import type { DataPlaneDeps, Snapshot } from './served.ts'
 export class Incoming {
   private readonly deps: DataPlaneDeps
   private readonly snapshot: Snapshot
-  private readonly incoming: IncomingMessage
+  private readonly incoming: ClientMessage
   private readonly outgoing: ServerResponse
   private readonly answer: Outgoing
+  private readonly running: Set<Incoming>
   private readonly id = randomUUID()
   private readonly receivedAt = Date.now()
   private readonly startedAt = performance.now()
@@ -32,8 +34,15 @@ export class Incoming {
   private refused = false
   private entered = false
 
-  constructor(deps: DataPlaneDeps, incoming: IncomingMessage, outgoing: ServerResponse) {
+  /** @param running the requests of its connection that are not over; it adds and removes itself. */
+  constructor(
+    deps: DataPlaneDeps,
+    incoming: ClientMessage,
+    outgoing: ServerResponse,
+    running: Set<Incoming>,
+  ) {
     this.deps = deps
+    this.running = running.add(this)
     this.snapshot = deps.enter()
     this.incoming = incoming
     this.outgoing = outgoing
@@ -44,7 +53,6 @@ export class Incoming {
   begin(expectsContinue: boolean): void {
     // 'close' without a finished answer means that the client left.
     this.outgoing.on('close', () => this.closed())
-    this.incoming.on('error', () => {})
     try {
       const target = this.admit()
       const counted = this.snapshot.limits.count(this.client)
@@ -95,7 +103,7 @@ export class Incoming {
       this.collect((body) => passThrough(this.snapshot.pipeline, this.request(path, body), this.answer))
     } else {
       // By an iterator, so that an upstream that reads no further does not take the client's connection with it.
-      const body: UpstreamBody = this.hasBody() ? this.incoming.iterator({ destroyOnReturn: false }) : null
+      const body: UpstreamBody = this.hasBody() ? this.incoming.streamBody() : null
       this.relay = passThrough(this.snapshot.pipeline, this.request(path, body), this.answer)
     }
   }
@@ -135,11 +143,10 @@ export class Incoming {
       Number(this.incoming.headers['content-length'] ?? 0),
       this.snapshot.largestBody,
     )
-    this.incoming.on('data', (chunk: Buffer) => {
-      if (!this.refused && !body.push(chunk)) this.refuse(bodyTooLarge(this.snapshot.largestBody))
-    })
-    this.incoming.on('end', () => {
-      if (!this.refused) this.relay = run(body.take())
+    this.incoming.takeBody((chunk) => {
+      if (this.refused) return
+      if (chunk === null) this.relay = run(body.take())
+      else if (!body.push(chunk)) this.refuse(bodyTooLarge(this.snapshot.largestBody))
     })
   }
 
@@ -167,6 +174,8 @@ export class Incoming {
   }
 
   private closed(): void {
+    this.running.delete(this)
+    this.answer.closed()
     if (this.entered) this.snapshot.limits.leave(this.client)
     if (this.relay !== null) this.relay.clientGone()
     else if (!this.refused) this.count(CLIENT_CLOSED_REQUEST)
@@ -179,7 +188,7 @@ export class Incoming {
 }
 
 /** What `node:http` lets pass, and no request may have. */
-function requireWellFormed({ method, httpVersion, headers, rawHeaders }: IncomingMessage): void {
+function requireWellFormed({ method, httpVersion, headers, rawHeaders }: ClientMessage): void {
   const malformed = (message: string) =>
     new BallastError('ballast_malformed_request', message, { source: 'client' })
   // It would give the client what ballast sends to the upstream, its key included (RFC 9110 section 9.3.8).

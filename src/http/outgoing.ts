@@ -2,13 +2,14 @@
  * The answer to one request on `node:http`: writes it, watches that the client reads on, and closes so that it can be read
  * to its end. Made by `incoming.ts` for each request; the pipeline knows it as `ClientResponse`.
  */
-import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http'
+import { type ServerResponse, STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
 import type { BallastError } from '../domain/errors.ts'
 import type { Log, RawHeaders } from '../domain/ports.ts'
 import type { ClientResponse } from '../pipeline/context.ts'
 import { withoutHeader } from '../pipeline/headers.ts'
 import { findHeader } from '../policy/raw-headers.ts'
+import type { ClientMessage } from './client-message.ts'
 import { errorResponse } from './errors.ts'
 
 /** What no reason phrase may hold (RFC 9112 section 4). */
@@ -17,24 +18,38 @@ const UNSENDABLE = /[^\t\x20-\x7e\x80-\xff]/g
 const LINGER_BYTES = 64 * 1024 * 1024
 export const LINGER_MS = 10_000
 const NOTHING = Buffer.alloc(0)
+const NOT_WHOLE = -1
+/** What Node writes without setting memory aside (16 KB), less room for a head. */
+const LARGEST_SINGLE_WRITE = 12 * 1024
+const ignore = () => {}
 
 export class Outgoing implements ClientResponse {
-  private readonly incoming: IncomingMessage
+  private readonly incoming: ClientMessage
   private readonly outgoing: ServerResponse
   private readonly stallMs: number
   private readonly log: Log
   private stalled: NodeJS.Timeout | null = null
   /** What the client had read when it was last looked at, in bytes. */
   private readBefore = 0
+  private drained = ignore
+  /** Whether the client has been behind, and it is listened to when it is no longer. */
+  private behind = false
+  /** Whether the body will come in one piece of so many bytes; then head and body go out in one write. */
+  private wholeLength = NOT_WHOLE
+  private whole: Uint8Array | null = null
 
   /** @param stallMs how long a client may read nothing while there is something to read. */
-  constructor(incoming: IncomingMessage, outgoing: ServerResponse, stallMs: number, log: Log) {
+  constructor(incoming: ClientMessage, outgoing: ServerResponse, stallMs: number, log: Log) {
     this.incoming = incoming
     this.outgoing = outgoing
     this.stallMs = stallMs
     this.log = log
-    outgoing.on('close', () => this.stopWatching())
-    outgoing.on('error', () => {})
+    outgoing.on('error', ignore)
+  }
+
+  /** The answer is over, or its client left. */
+  closed(): void {
+    this.stopWatching()
   }
 
   /** Tells the client to send its body: at once, or when the answers before this one are sent. */
@@ -59,6 +74,7 @@ export class Outgoing implements ClientResponse {
     this.outgoing.writeHead(status, statusText.replace(UNSENDABLE, ''), this.fitting(status, headers))
     // An empty chunk rather than `flushHeaders`, which would write bytes beyond ASCII as UTF-8.
     if (flush) this.outgoing.write(NOTHING)
+    else this.wholeLength = Number(findHeader(headers, 'content-length') ?? NOT_WHOLE)
   }
 
   /** Only a body in chunks has room for trailers behind it (RFC 9112 section 7.1.2); 204 has no body at all. */
@@ -71,21 +87,33 @@ export class Outgoing implements ClientResponse {
   }
 
   write(chunk: Uint8Array): boolean {
+    if (chunk.length === this.wholeLength && chunk.length <= LARGEST_SINGLE_WRITE) {
+      // Its end follows at once: the same bytes from the upstream complete its answer.
+      this.whole = chunk
+      return true
+    }
     if (this.outgoing.write(chunk)) return true
     this.watch()
+    if (!this.behind) {
+      this.behind = true
+      this.outgoing.on('drain', () => {
+        this.stopWatching()
+        this.drained()
+      })
+    }
     return false
   }
 
   onDrain(listener: () => void): void {
-    this.outgoing.on('drain', () => {
-      this.stopWatching()
-      listener()
-    })
+    this.drained = listener
   }
 
   end(trailers: RawHeaders): void {
     if (trailers.length > 0 && this.outgoing.chunkedEncoding) this.outgoing.addTrailers(pairs(trailers))
-    this.outgoing.end()
+    // As a string of bytes it is joined to the head and sent by one plain `send`; a buffer beside the head takes a
+    // `writev`, which costs 7 µs more.
+    if (this.whole !== null) this.outgoing.end(latin1(this.whole), 'latin1')
+    else this.outgoing.end()
     this.ended()
   }
 
@@ -138,11 +166,16 @@ export class Outgoing implements ClientResponse {
     // After `connection: close` Node would close both ways at once, and the reset could overtake the answer
     // (RFC 9112 section 9.6): close this way only, and go on reading.
     if (!this.outgoing.shouldKeepAlive) socket.destroySoon = () => void socket.end()
-    this.incoming.on('data', (chunk: Buffer) => {
+    const { shouldKeepAlive } = this.outgoing
+    this.incoming.takeBody((chunk) => {
+      if (chunk === null) {
+        if (shouldKeepAlive) clearTimeout(timer)
+        return
+      }
       rest -= chunk.length
       if (rest < 0) socket.destroy()
     })
-    const settled = this.outgoing.shouldKeepAlive ? this.incoming : socket
+    const settled = shouldKeepAlive ? this.incoming : socket
     settled.on('close', () => clearTimeout(timer))
   }
 }
@@ -150,6 +183,10 @@ export class Outgoing implements ClientResponse {
 /** What the kernel has taken, of which the client has read all but what the kernel holds. */
 function readBytes(socket: Socket): number {
   return socket.bytesWritten - socket.writableLength
+}
+
+function latin1({ buffer, byteOffset, byteLength }: Uint8Array): string {
+  return Buffer.from(buffer, byteOffset, byteLength).toString('latin1')
 }
 
 /** Where there is no body, nothing speaks of one (RFC 9110 section 8.6). */

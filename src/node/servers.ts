@@ -3,6 +3,8 @@ import type { Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { type Address, formatAddress } from '../config/values.ts'
 
+/** Connections that wait to be accepted: with Node's 511, a few thousand that come at once lose some (the kernel resets them). */
+const BACKLOG = 4096
 const IDLE_SWEEP_MS = 50
 
 /** @throws Error when the address is in use or not this machine's; its cause has the system's code. */
@@ -12,7 +14,7 @@ export function listen(server: Server, { host, port }: Address): Promise<Address
       const reason = error.code === 'EADDRINUSE' ? 'something listens there already' : error.message
       reject(new Error(`cannot listen on ${formatAddress({ host, port })}: ${reason}`, { cause: error }))
     })
-    server.listen(port, host, () => {
+    server.listen(port, host, BACKLOG, () => {
       const { address, port: chosen } = server.address() as AddressInfo
       resolve({ host: host === 'localhost' ? host : address, port: chosen })
     })

@@ -9,13 +9,13 @@
  */
 import { performance } from 'node:perf_hooks'
 import { toBallastError } from '../domain/errors.ts'
-import type { Upstream } from '../domain/ports.ts'
+import type { Upstream, UpstreamBody } from '../domain/ports.ts'
 import type { DrawnOutcome } from '../domain/sample.ts'
 import { isSampled } from '../policy/assign.ts'
 import type { CompiledRoute, Plan } from '../policy/compile.ts'
 import { type Assignment, armByDomain, assign, domainFor, findRoute, inject } from '../policy/decide.ts'
 import type { Guarded } from '../policy/guard.ts'
-import { splice } from '../policy/inject.ts'
+import { spliceToSend } from '../policy/inject.ts'
 import { findHeader } from '../policy/raw-headers.ts'
 import type { DecodedRequest } from '../policy/surface.ts'
 import type { Surface } from '../policy/surfaces.ts'
@@ -64,7 +64,9 @@ class Exchange extends Relay {
   private assignment: Assignment | null = null
   /** What the unit was assigned by; by the time it is answered, switches may have been thrown. */
   private assignedBy = ''
+  /** What the client sent, without what the guard stripped; and what is sent on. */
   private body: Buffer
+  private injected: UpstreamBody = null
   private tap: Tap | null = null
   private guarded: Guarded | null = null
   private extra: 'trigger' | null = null
@@ -162,7 +164,7 @@ class Exchange extends Relay {
     const decoded = this.guarded?.decoded ?? this.decoded!
     const { outcome, policy, placements, splices } = inject(this.assignment!, decoded, this.given)
     if (policy === null) return
-    this.body = splice(this.body, splices)
+    this.injected = spliceToSend(this.body, splices)
     for (const placement of placements) this.deps.metrics.injection(policy.id, placement)
     if (outcome === 'unmet' || outcome === 'unsupported') this.deps.metrics.notInjected(policy.id, outcome)
   }
@@ -177,7 +179,7 @@ class Exchange extends Relay {
       method,
       path,
       headers,
-      body: this.body,
+      body: this.injected ?? this.body,
     })
   }
 

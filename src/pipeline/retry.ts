@@ -5,13 +5,14 @@
 
 import type { Breaker, Pass } from '../domain/breaker.ts'
 import { BallastError } from '../domain/errors.ts'
-import type {
-  Log,
-  RawHeaders,
-  Upstream,
-  UpstreamCall,
-  UpstreamHandler,
-  UpstreamRequest,
+import {
+  isStream,
+  type Log,
+  type RawHeaders,
+  type Upstream,
+  type UpstreamCall,
+  type UpstreamHandler,
+  type UpstreamRequest,
 } from '../domain/ports.ts'
 import { findHeader } from '../policy/raw-headers.ts'
 
@@ -120,9 +121,8 @@ class RetryingCall implements UpstreamCall {
    * @returns whether it did; if not, the attempt's outcome is the client's.
    */
   takeOver(headers: RawHeaders | null, again: boolean): boolean {
-    const { body } = this.request
-    // A stream was sent and is gone.
-    if (body !== null && !(body instanceof Uint8Array)) return false
+    // It was sent and is gone.
+    if (isStream(this.request.body)) return false
     const retriesLeft = this.targets[this.target]!.retries - this.retriesUsed
     const wait = again && retriesLeft > 0 ? this.waitFor(headers) : null
     if (wait !== null) {

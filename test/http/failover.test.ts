@@ -51,6 +51,27 @@ describe('retries', () => {
     expect(metricValue(text, 'ballast_exposures_total')).toBe(1)
   })
 
+  test('a body of 5 MB is sent again whole, and on to the fallback, with its length', async () => {
+    const { upstream, other, ask } = await start(status(500), 'retries: 1, fallback: [backup]')
+    const image = 'data:image/png;base64,'.padEnd(5_000_000, 'iVBOR/9+')
+    const content = [
+      { type: 'image_url', image_url: { url: image } },
+      { type: 'text', text: 'What is this?' },
+    ]
+    const response = await ask({
+      body: JSON.stringify({ model: 'm', messages: [{ role: 'user', content }] }),
+    })
+    expect(response.status).toBe(200)
+    const seen = [...upstream.requests, ...other.requests]
+    expect(seen).toHaveLength(3)
+    for (const { body, headers } of seen) {
+      expect(headers['content-length']).toBe(String(body.length))
+      const parts = JSON.parse(body.toString()).messages[0].content
+      expect(parts[0].image_url.url).toBe(image)
+      expect(parts[1].text).toMatch(/etymologist.* What is this\?$/)
+    }
+  })
+
   test("when they are used up, the last answer is the client's", async () => {
     const { upstream, ask } = await start(status(503), 'retries: 1')
     const response = await ask()

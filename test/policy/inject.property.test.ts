@@ -4,7 +4,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { BallastError } from '../../src/domain/errors.ts'
 import { type Intervention, Placement } from '../../src/domain/policy.ts'
-import { type Splice, splice } from '../../src/policy/inject.ts'
+import { type Splice, splice, spliceToSend } from '../../src/policy/inject.ts'
 import { preparePolicy } from '../../src/policy/prepare.ts'
 import type { SurfaceName } from '../../src/policy/surface.ts'
 import { SURFACES } from '../../src/policy/surfaces.ts'
@@ -67,6 +67,21 @@ describe.each(surfaces.map(({ name }) => name))('injection into any request of %
         expect(injected.result.subarray(at).equals(body.subarray(from))).toBe(true)
       }),
       RUNS,
+    )
+  })
+
+  test('a large body goes out as the same bytes, in pieces that are not copied', () => {
+    const padding = Buffer.alloc(1024 * 1024, ' ')
+    fc.assert(
+      fc.property(requestText, policy, (text, interventions) => {
+        const body = Buffer.concat([padding, Buffer.from(text)])
+        const injected = inject(surface, body, interventions)
+        if (injected === null || injected.splices.length === 0) return
+        const pieces = spliceToSend(body, injected.splices) as readonly Buffer[]
+        expect(Buffer.concat(pieces).equals(injected.result)).toBe(true)
+        expect(pieces[0]!.buffer).toBe(body.buffer)
+      }),
+      { ...RUNS, numRuns: 20 },
     )
   })
 
