@@ -130,11 +130,11 @@ export function createPrometheusMetrics(): PrometheusMetrics {
     labelNames: ['outcome'],
     registers,
   })
-  const officeRestarts = counter(
-    'ballast_office_restarts_total',
-    'Times the thread that stores and judges has died and was replaced.',
-    [],
-  )
+  const officeRestarts = new Counter({
+    name: 'ballast_office_restarts_total',
+    help: 'Times the thread that stores and judges has died and was replaced.',
+    registers,
+  })
   // A series that begins with its first event hides that event from `increase`.
   for (const outcome of ['applied', 'failed', 'unchanged'] satisfies ReloadOutcome[])
     reloads.inc({ outcome }, 0)
