@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { createAdaptorServer } from '@hono/node-server'
 import { createPrometheusMetrics } from './adapters/metrics-prom.ts'
-import { openSqliteStore } from './adapters/store-sqlite.ts'
+import { openStore } from './adapters/store.ts'
 import { type Config, ConfigError } from './config/load.ts'
 import { formatProblem } from './config/source.ts'
 import { type Address, formatAddress } from './config/values.ts'
@@ -46,10 +46,7 @@ const IDLE_SWEEP_MS = 50
 /** @throws Error when the store cannot be opened or an address is in use; nothing is left running. */
 export async function startBallast(config: Config, log: Log): Promise<Ballast> {
   const metrics = createPrometheusMetrics()
-  const store = await openSqliteStore({
-    path: config.store === 'memory' ? ':memory:' : config.store.slice('sqlite:'.length),
-    queueLimit: queueLimit(config),
-  })
+  const store = await openStore(config.store, { queueLimit: queueLimit(config), log })
   const keptUnitKey = await store.unitKey()
   const recorder = new Recorder({
     unitKey: () => current.config.unit_key ?? keptUnitKey,

@@ -31,6 +31,7 @@ const HOUR_MS = 3_600_000
 const DECISIVE = ['positive', 'negative'] as const
 /** Engines bound how many values a statement may have. */
 const IDS_AT_A_TIME = 500
+const ROWS_AT_A_TIME = 500
 
 export abstract class SqlStore implements Store, Archive {
   protected readonly db: Kysely<Tables>
@@ -41,8 +42,11 @@ export abstract class SqlStore implements Store, Archive {
 
   /** Runs a write, again where the engine asks for patience. */
   protected abstract writing<T>(run: () => Promise<T>): Promise<T>
-  /** Called when a verdict was stored, within its transaction. */
+  /** Called when a verdict was stored, within its transaction, before its sample is touched. */
   protected abstract judged(transaction: Transaction<Tables>, sampleId: string): Promise<void>
+
+  /** Called before an arm's event is given its number: until the transaction ends, no other is. */
+  protected abstract ordered(transaction: Transaction<Tables>): Promise<void>
 
   protected async transact<T>(run: (transaction: Transaction<Tables>) => Promise<T>): Promise<T> {
     return await this.writing(() => this.db.transaction().execute(run))
@@ -75,12 +79,12 @@ export abstract class SqlStore implements Store, Archive {
         })
         .onConflict((conflict) => conflict.columns(['sample_id', 'check_id']).doNothing())
         .executeTakeFirst()
+      await this.judged(transaction, sampleId)
       await transaction
         .updateTable('samples')
         .set({ done: 1, ...(eraseText ? NO_TEXT : {}) })
         .where('id', '=', sampleId)
         .execute()
-      await this.judged(transaction, sampleId)
       if ((result.numInsertedOrUpdatedRows ?? 0n) === 0n) return false
       const row = await transaction
         .selectFrom('samples')
@@ -196,12 +200,12 @@ export abstract class SqlStore implements Store, Archive {
     const row = await this.db
       .selectFrom('samples')
       .select((eb) => eb.fn.min('requested_at').as('oldest'))
-      .where('done', '=', 0)
+      .where('done', '=', sql.lit(0))
       .where('experiment', '=', experiment)
       .where('check_id', '=', check)
       .where('extra', 'is', null)
       .executeTakeFirst()
-    return row?.oldest == null ? null : Number(row.oldest)
+    return row?.oldest ?? null
   }
 
   async readNote(name: string): Promise<Note | null> {
@@ -235,6 +239,7 @@ export abstract class SqlStore implements Store, Archive {
 
   async addArmEvent(event: ArmEvent): Promise<void> {
     await this.transact(async (transaction) => {
+      await this.ordered(transaction)
       const { last } = await transaction
         .selectFrom('arm_events')
         .select((eb) => eb.fn.coalesce(eb.fn.max('seq'), sql<number>`0`).as('last'))
@@ -287,8 +292,10 @@ export abstract class SqlStore implements Store, Archive {
   }
 
   async addExposures(batches: readonly ExposureBatch[]): Promise<void> {
+    // Always in the same order: two transactions then cannot wait for each other.
+    const sorted = [...batches].sort((a, b) => compare(exposureKey(a), exposureKey(b)))
     await this.transact(async (transaction) => {
-      for (const { experiment, arm, assignment, exposures, anonymousUnits, units } of batches) {
+      for (const { experiment, arm, assignment, exposures, anonymousUnits } of sorted) {
         await transaction
           .insertInto('exposures')
           .values({ experiment, arm, assignment, exposures, anonymous_units: anonymousUnits })
@@ -299,10 +306,13 @@ export abstract class SqlStore implements Store, Archive {
             })),
           )
           .execute()
-        for (const unit of units) {
+      }
+      for (const { experiment, arm, assignment, units } of sorted) {
+        const rows = [...new Set(units)].sort(compare).map((unit) => ({ experiment, arm, assignment, unit }))
+        for (let start = 0; start < rows.length; start += ROWS_AT_A_TIME) {
           await transaction
             .insertInto('units')
-            .values({ experiment, arm, assignment, unit })
+            .values(rows.slice(start, start + ROWS_AT_A_TIME))
             .onConflict((conflict) => conflict.doNothing())
             .execute()
         }
@@ -389,10 +399,12 @@ export abstract class SqlStore implements Store, Archive {
   }
 
   async erase(filter: SampleFilter, waiting = false): Promise<number> {
-    if (waiting) {
+    let erased = 0
+    if (waiting && (filter.verdict ?? 'waiting') === 'waiting') {
       for (;;) {
         const unjudged = await this.find({ ...filter, verdict: 'waiting' }, IDS_AT_A_TIME)
         for (const { sample } of unjudged) await this.addVerdict(erasedVerdict(sample), true)
+        erased += unjudged.length
         if (unjudged.length < IDS_AT_A_TIME) break
       }
     }
@@ -411,7 +423,7 @@ export abstract class SqlStore implements Store, Archive {
         )
         .executeTakeFirst(),
     )
-    return Number(result.numUpdatedRows)
+    return erased + Number(result.numUpdatedRows)
   }
 
   async addLabel(label: Label): Promise<void> {
@@ -450,6 +462,14 @@ export abstract class SqlStore implements Store, Archive {
   }
 }
 
+function exposureKey({ experiment, arm, assignment }: ExposureBatch): string {
+  return [experiment, arm, assignment].join('\n')
+}
+
+function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0
+}
+
 /** What is left of a sample's texts when they are erased. */
 const NO_TEXT = { messages: '[]', question: '', answer: '', erased: 1 }
 
@@ -473,7 +493,7 @@ function matching(is: Filtered, filter: SampleFilter) {
   const label = () =>
     exists(selectFrom('labels').select('labels.sample_id').whereRef('labels.sample_id', '=', 'samples.id'))
   return and([
-    ...(ids === undefined ? [] : [is('samples.id', 'in', [...ids])]),
+    ...(ids === undefined ? [] : [ids.length === 0 ? sql<boolean>`1 = 0` : is('samples.id', 'in', [...ids])]),
     ...(experiment === undefined ? [] : [is('samples.experiment', '=', experiment)]),
     ...(arm === undefined ? [] : [is('samples.arm', '=', arm)]),
     ...(check === undefined ? [] : [is('samples.check_id', '=', check)]),

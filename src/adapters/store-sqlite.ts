@@ -7,12 +7,12 @@ import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlit
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Kysely, type SqliteDatabase, SqliteDialect, type SqliteStatement } from 'kysely'
 import { Migrator } from 'kysely/migration'
-import type { LeasedSample, Queue, QueueStatus } from '../domain/ports.ts'
-import type { Sample } from '../domain/sample.ts'
-import type { Verdict } from '../domain/verdict.ts'
-import { SqlStore, toSample } from './store-queries.ts'
+import type { LeasedSample } from '../domain/ports.ts'
+import { toSample } from './store-queries.ts'
+import { QueuedStore } from './store-queue.ts'
 import { migrations } from './store-sqlite-schema.ts'
 import type { Tables } from './store-tables.ts'
+import { restoredRow, storable } from './store-text.ts'
 
 export interface SqliteStoreOptions {
   /** A file, made if it is missing, or `:memory:`. */
@@ -27,8 +27,6 @@ const BUSY_POLL_MS = 25
 const SQLITE_BUSY = 5
 const MIGRATION_ATTEMPTS = 5
 const MIGRATION_WAIT_MS = 200
-/** The number of waiting samples is counted anew this often and kept up in between. */
-const RECOUNT_MS = 1_000
 
 /**
  * Opens the store and brings its tables up to date.
@@ -76,35 +74,19 @@ async function patiently<T>(run: () => Promise<T>): Promise<T> {
     try {
       return await run()
     } catch (error) {
-      if ((error as { errcode?: unknown }).errcode !== SQLITE_BUSY || performance.now() > deadline)
-        throw error
+      if (!isBusy(error) || performance.now() > deadline) throw error
       await sleep(BUSY_POLL_MS)
     }
   }
 }
 
-export class SqliteStore extends SqlStore implements Queue {
-  private queueLimit: number
-  private waiting = 0
-  private countedAt = Number.NEGATIVE_INFINITY
+/** The low byte is the kind: a transaction whose reading is out of date by the time it writes is busy, too. */
+function isBusy(error: unknown): boolean {
+  const { errcode } = error as { errcode?: unknown }
+  return typeof errcode === 'number' && (errcode & 0xff) === SQLITE_BUSY
+}
 
-  constructor(db: Kysely<Tables>, queueLimit: number) {
-    super(db)
-    this.queueLimit = queueLimit
-  }
-
-  /** Takes no more than this many waiting samples from now on. */
-  limitQueue(limit: number): void {
-    this.queueLimit = limit
-  }
-
-  async offer(sample: Sample): Promise<boolean> {
-    if (performance.now() - this.countedAt > RECOUNT_MS) this.waiting = (await this.status()).depth
-    if (this.waiting >= this.queueLimit) return false
-    if (await this.transact((transaction) => this.insertSample(transaction, sample))) this.waiting++
-    return true
-  }
-
+export class SqliteStore extends QueuedStore {
   async take(max: number, leaseMs: number): Promise<LeasedSample[]> {
     const now = Date.now()
     const rows = await patiently(() =>
@@ -128,31 +110,28 @@ export class SqliteStore extends SqlStore implements Queue {
       .map((row) => ({ attempts: row.attempts, sample: toSample(row) }))
   }
 
-  async retry(sampleId: string, delayMs: number): Promise<void> {
+  async retry({ sample, attempts }: LeasedSample, delayMs: number): Promise<void> {
     await patiently(() =>
       this.db
         .updateTable('samples')
         .set({ visible_at: Date.now() + delayMs })
-        .where('id', '=', sampleId)
+        .where('id', '=', sample.id)
+        .where('attempts', '=', attempts)
         .execute(),
     )
   }
 
-  async status(): Promise<QueueStatus> {
-    const row = await this.db
-      .selectFrom('samples')
-      .select((eb) => [eb.fn.countAll<number>().as('depth'), eb.fn.min('requested_at').as('oldest')])
-      .where('done', '=', 0)
-      .executeTakeFirstOrThrow()
-    this.waiting = row.depth
-    this.countedAt = performance.now()
-    return { depth: row.depth, oldestAt: row.oldest }
-  }
-
-  override async addVerdict(verdict: Verdict, eraseText = false): Promise<boolean> {
-    const added = await super.addVerdict(verdict, eraseText)
-    if (added) this.waiting--
-    return added
+  async extend(leases: readonly LeasedSample[], leaseMs: number): Promise<void> {
+    await this.transact(async (transaction) => {
+      for (const { sample, attempts } of leases) {
+        await transaction
+          .updateTable('samples')
+          .set({ visible_at: Date.now() + leaseMs })
+          .where('id', '=', sample.id)
+          .where('attempts', '=', attempts)
+          .execute()
+      }
+    })
   }
 
   protected writing<T>(run: () => Promise<T>): Promise<T> {
@@ -160,7 +139,10 @@ export class SqliteStore extends SqlStore implements Queue {
   }
 
   /** `done` says it all. */
+  protected async enqueued(): Promise<void> {}
   protected async judged(): Promise<void> {}
+  /** There is one writer at a time anyway. */
+  protected async ordered(): Promise<void> {}
 }
 
 /** What Kysely's SQLite dialect needs, on `node:sqlite`; statements are prepared once. */
@@ -180,10 +162,10 @@ function kyselyDatabase(database: DatabaseSync): SqliteDatabase {
 }
 
 function kyselyStatement(statement: StatementSync): SqliteStatement {
-  const values = (parameters: readonly unknown[]) => parameters as SQLInputValue[]
+  const values = (parameters: readonly unknown[]) => parameters.map(storable) as SQLInputValue[]
   return {
     reader: statement.columns().length > 0,
-    all: (parameters) => statement.all(...values(parameters)),
+    all: (parameters) => statement.all(...values(parameters)).map(restoredRow),
     run: (parameters) => statement.run(...values(parameters)),
     iterate: (parameters) => statement.iterate(...values(parameters)),
   }

@@ -83,8 +83,13 @@ export interface Queue {
   offer(sample: Sample): Promise<boolean>
   /** Takes up to `max` samples, oldest first; one that is not finished after `leaseMs` may be taken again. */
   take(max: number, leaseMs: number): Promise<LeasedSample[]>
-  /** Gives a taken sample back, to be taken again after `delayMs`. */
-  retry(sampleId: string, delayMs: number): Promise<void>
+  /**
+   * Gives a taken sample back, to be taken again after `delayMs`. Does nothing when it was taken again or judged in the
+   * meantime, which `attempts` tells.
+   */
+  retry(leased: LeasedSample, delayMs: number): Promise<void>
+  /** Prolongs leases to `leaseMs` from now, those of them that are still one's own. */
+  extend(leases: readonly LeasedSample[], leaseMs: number): Promise<void>
   status(): Promise<QueueStatus>
 }
 

@@ -98,7 +98,7 @@ export class JudgeWorker {
     this.waiting.delete(leased)
     const { id } = leased.sample
     await this.deps.queue
-      .retry(id, 0)
+      .retry(leased, 0)
       .catch((error: unknown) =>
         this.deps.log.error({ err: error, sample: id }, 'a sample waits for its lease to end'),
       )
@@ -111,8 +111,9 @@ export class JudgeWorker {
   }
 
   /** Never rejects. */
-  private async judge({ sample, attempts }: LeasedSample): Promise<void> {
+  private async judge(leased: LeasedSample): Promise<void> {
     const { deps } = this
+    const { sample, attempts } = leased
     try {
       const check = deps.checks().get(sample.check)
       if (check === undefined) {
@@ -122,11 +123,11 @@ export class JudgeWorker {
       const scores: Record<string, Score> = {}
       for (const rubric of check.rubrics) {
         const { score, retryable } = await this.rater.rate(check, rubric, sample, this.stopping.signal)
-        if (this.stopping.signal.aborted) return await deps.queue.retry(sample.id, 0)
+        if (this.stopping.signal.aborted) return await deps.queue.retry(leased, 0)
         if (retryable && attempts < deps.attempts) {
           const delay =
             Math.min(FIRST_RETRY_MS * 2 ** (attempts - 1), LAST_RETRY_MS) * (0.5 + Math.random() / 2)
-          return await deps.queue.retry(sample.id, Math.round(delay))
+          return await deps.queue.retry(leased, Math.round(delay))
         }
         scores[rubric.id] = score
         if (score.kind === 'error') break

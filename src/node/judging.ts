@@ -1,13 +1,13 @@
 /** The judge over the configurations that follow each other: replaced when its settings change. Composed by `node.ts`. */
 import { isDeepStrictEqual } from 'node:util'
 import { createOpenAIJudge } from '../adapters/judge-openai.ts'
-import type { SqliteStore } from '../adapters/store-sqlite.ts'
+import type { OpenStore } from '../adapters/store.ts'
 import type { Config } from '../config/load.ts'
 import type { JudgeModel, Log, Metrics } from '../domain/ports.ts'
 import { JudgeWorker } from '../judge/worker.ts'
 
 export interface JudgingDeps {
-  readonly store: SqliteStore
+  readonly store: OpenStore
   readonly metrics: Metrics
   readonly log: Log
 }
