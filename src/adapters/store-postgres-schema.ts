@@ -149,14 +149,14 @@ export function migrations(schema: string): Record<string, Migration> {
           .addColumn('name', NAME, (column) => column.primaryKey())
           .addColumn('value', 'text', (column) => column.notNull())
           .execute()
-        await createIndexes(db)
+        await createIndexes(db, schema)
       },
     },
   }
 }
 
 /** Partial ones hold the few samples that wait, so that those that are done cost them nothing. */
-async function createIndexes(db: Kysely<never>): Promise<void> {
+async function createIndexes(db: Kysely<never>, schema: string): Promise<void> {
   const waiting = sql<boolean>`done = 0`
   const leased = sql<boolean>`done = 0 and visible_at > 0`
   const index = (name: string, columns: readonly string[]) =>
@@ -168,6 +168,10 @@ async function createIndexes(db: Kysely<never>): Promise<void> {
   await index('samples_leased', ['visible_at']).where(leased).execute()
   await index('samples_unjudged', ['experiment', 'check_id', 'requested_at']).where(waiting).execute()
   await index('samples_by_time', ['requested_at', 'id']).execute()
-  await index('samples_of_experiment', ['experiment', 'check_id', 'requested_at', 'id']).execute()
-  await index('samples_of_unit', ['experiment', 'unit', 'question_hash']).execute()
+  // What is included is not to look up by, but to read without the samples' texts.
+  const samples = sql.table(`${schema}.samples`)
+  await sql`create index samples_of_experiment on ${samples} (experiment, requested_at, id)
+    include (check_id, arm, policy_hash, unit, question_hash, assignment, extra)`.execute(db)
+  await sql`create index samples_of_unit on ${samples} (experiment, check_id, unit, question_hash, requested_at, id)
+    include (arm, policy_hash, extra)`.execute(db)
 }

@@ -32,6 +32,9 @@ const DECISIVE = ['positive', 'negative'] as const
 /** Engines bound how many values a statement may have. */
 const IDS_AT_A_TIME = 500
 const ROWS_AT_A_TIME = 500
+/** Samples that are looked at at a time when verdicts are read in the order of requests. */
+const FEWEST_CANDIDATES = 100
+const MOST_CANDIDATES = 1_500
 
 export abstract class SqlStore implements Store, Archive {
   protected readonly db: Kysely<Tables>
@@ -142,58 +145,90 @@ export abstract class SqlStore implements Store, Archive {
     until: RequestOrder | null,
     limit: number,
   ): Promise<DecisiveVerdict[]> {
-    const { experiment, check, checkVersion, arms } = query
-    if (arms.length === 0) return []
-    const wordings = sql.join(arms.map(({ arm, policyHash }) => sql`(${arm}, ${policyHash ?? ''})`))
-    const rows = await this.db
-      .selectFrom('samples as s')
-      .innerJoin('verdicts as v', (join) =>
-        join.onRef('v.sample_id', '=', 's.id').onRef('v.check_id', '=', 's.check_id'),
+    const found: DecisiveVerdict[] = []
+    for (let place = after; query.arms.length > 0; ) {
+      // Some do not decide.
+      const wanted = Math.ceil((limit - found.length) * 1.25)
+      const atATime = Math.min(Math.max(wanted, FEWEST_CANDIDATES), MOST_CANDIDATES)
+      const rows = await this.candidates(query, place, until, atATime)
+      for (const row of rows) {
+        if (Number(row.decides) === 0) continue
+        const { id: sampleId, requested_at: requestedAt, arm, assignment } = row
+        found.push({ sampleId, requestedAt, arm, positive: row.verdict === 'positive', assignment })
+        if (found.length === limit) return found
+      }
+      const last = rows.at(-1)
+      if (last === undefined || rows.length < atATime) break
+      place = { sampleId: last.id, requestedAt: last.requested_at }
+    }
+    return found
+  }
+
+  /** Samples in the order of requests, and whether they decide. A bounded number, so that no engine reads everything for it. */
+  private async candidates(
+    { experiment, check, checkVersion, arms }: DecisiveQuery,
+    after: RequestOrder | null,
+    until: RequestOrder | null,
+    limit: number,
+  ) {
+    // Spelled out: a list of pairs would be made anew for every row that is looked at.
+    const present = (row: 's' | 'e') =>
+      sql<boolean>`(${sql.join(
+        arms.map(
+          ({ arm, policyHash }) =>
+            sql`(${sql.ref(`${row}.arm`)} = ${arm} and coalesce(${sql.ref(`${row}.policy_hash`)}, '') = ${policyHash ?? ''})`,
+        ),
+        sql` or `,
+      )})`
+    return await this.db
+      .selectFrom((eb) =>
+        eb
+          .selectFrom('samples')
+          .select(['id', 'requested_at', 'arm', 'policy_hash', 'check_id', 'unit', 'question_hash'])
+          .select(['assignment', 'extra', 'experiment'])
+          .where('experiment', '=', experiment)
+          .where('check_id', '=', check)
+          .$if(after !== null, (it) =>
+            it.where(sql<boolean>`(requested_at, id) > (${after?.requestedAt}, ${after?.sampleId})`),
+          )
+          .$if(until !== null, (it) =>
+            it.where(sql<boolean>`(requested_at, id) <= (${until?.requestedAt}, ${until?.sampleId})`),
+          )
+          .orderBy('requested_at')
+          .orderBy('id')
+          .limit(limit)
+          .as('s'),
+      )
+      .leftJoin('verdicts as v', (join) =>
+        join
+          .onRef('v.sample_id', '=', 's.id')
+          .onRef('v.check_id', '=', 's.check_id')
+          .on('v.check_version', '=', checkVersion)
+          .on('v.verdict', 'in', DECISIVE),
       )
       .select(['s.id', 's.requested_at', 's.arm', 's.assignment', 'v.verdict'])
-      .where('s.experiment', '=', experiment)
-      .where('s.check_id', '=', check)
-      .where('s.extra', 'is', null)
-      .where('v.check_version', '=', checkVersion)
-      .where('v.verdict', 'in', DECISIVE)
-      .where(sql<boolean>`(s.arm, coalesce(s.policy_hash, '')) in (values ${wordings})`)
-      .where(({ not, exists, selectFrom }) =>
-        not(
-          exists(
-            selectFrom('samples as e')
-              .innerJoin('verdicts as ev', (join) =>
-                join.onRef('ev.sample_id', '=', 'e.id').onRef('ev.check_id', '=', 'e.check_id'),
-              )
-              .select('e.id')
-              .whereRef('e.experiment', '=', 's.experiment')
-              .whereRef('e.unit', '=', 's.unit')
-              .whereRef('e.question_hash', '=', 's.question_hash')
-              .whereRef('e.check_id', '=', 's.check_id')
-              .where('e.extra', 'is', null)
-              .where('ev.check_version', '=', checkVersion)
-              .where('ev.verdict', 'in', DECISIVE)
-              .where(sql<boolean>`(e.arm, coalesce(e.policy_hash, '')) in (values ${wordings})`)
-              .where(sql<boolean>`(e.requested_at, e.id) < (s.requested_at, s.id)`),
-          ),
-        ),
-      )
-      .$if(after !== null, (it) =>
-        it.where(sql<boolean>`(s.requested_at, s.id) > (${after?.requestedAt}, ${after?.sampleId})`),
-      )
-      .$if(until !== null, (it) =>
-        it.where(sql<boolean>`(s.requested_at, s.id) <= (${until?.requestedAt}, ${until?.sampleId})`),
-      )
+      .select(({ selectFrom }) => {
+        const earlier = selectFrom('samples as e')
+          .innerJoin('verdicts as ev', (join) =>
+            join.onRef('ev.sample_id', '=', 'e.id').onRef('ev.check_id', '=', 'e.check_id'),
+          )
+          .select('e.id')
+          .whereRef('e.experiment', '=', 's.experiment')
+          .whereRef('e.check_id', '=', 's.check_id')
+          .whereRef('e.unit', '=', 's.unit')
+          .whereRef('e.question_hash', '=', 's.question_hash')
+          .where(sql<boolean>`(e.requested_at, e.id) < (s.requested_at, s.id)`)
+          .where('e.extra', 'is', null)
+          .where('ev.check_version', '=', checkVersion)
+          .where('ev.verdict', 'in', DECISIVE)
+          .where(present('e'))
+          .limit(sql.lit(1))
+        return sql<number>`case when v.verdict is null or s.extra is not null or not ${present('s')} then 0
+          when (${earlier}) is null then 1 else 0 end`.as('decides')
+      })
       .orderBy('s.requested_at')
       .orderBy('s.id')
-      .limit(limit)
       .execute()
-    return rows.map((row) => ({
-      sampleId: row.id,
-      requestedAt: Number(row.requested_at),
-      arm: row.arm,
-      positive: row.verdict === 'positive',
-      assignment: row.assignment,
-    }))
   }
 
   async oldestUnjudged(experiment: string, check: string): Promise<number | null> {
@@ -499,7 +534,12 @@ function matching(is: Filtered, filter: SampleFilter) {
     ...(check === undefined ? [] : [is('samples.check_id', '=', check)]),
     ...(verdict === undefined
       ? []
-      : [verdict === 'waiting' ? is('samples.done', '=', 0) : is('verdicts.verdict', '=', verdict)]),
+      : [
+          verdict === 'waiting'
+            ? is('samples.done', '=', sql.lit(0))
+            : // Of something that may be null, so that engines go through samples, in the order asked for.
+              sql<boolean>`coalesce(verdicts.verdict, '') = ${verdict}`,
+        ]),
     ...(since === undefined ? [] : [is('samples.requested_at', '>=', since)]),
     ...(before === undefined ? [] : [is('samples.requested_at', '<', before)]),
     ...(erased === undefined ? [] : [is('samples.erased', '=', erased ? 1 : 0)]),

@@ -21,7 +21,7 @@ function folders(): string[] {
 const BIN = folders().find((it) => existsSync(join(it, 'initdb')) && existsSync(join(it, 'pg_ctl')))
 const NOBODY = 65_534
 /** Of the kind that has to be escaped in a URL. */
-export const PASSWORD = 'p@ss/word#1'
+export const PASSWORD = 'p@SECRET/#1'
 
 export const postgres: Requirement = { name: "Postgres' initdb and pg_ctl", missing: BIN === undefined }
 
@@ -63,7 +63,7 @@ async function startPostgres(): Promise<PostgresServer & { remove(): void }> {
   }
   const options = `-p ${port} -c listen_addresses=127.0.0.1 -k ${folder} -c fsync=off -c full_page_writes=off -c synchronous_commit=off -c max_connections=200`
   const start = () => run('pg_ctl', ['-D', data, '-w', '-l', join(folder, 'log'), '-o', options, 'start'])
-  const stop = () => run('pg_ctl', ['-D', data, '-w', '-m', 'immediate', 'stop'])
+  const stop = (mode = 'fast') => run('pg_ctl', ['-D', data, '-w', '-m', mode, 'stop'])
   run('initdb', [
     '-D',
     data,
@@ -109,7 +109,7 @@ async function startPostgres(): Promise<PostgresServer & { remove(): void }> {
     start,
     remove() {
       try {
-        stop()
+        stop('immediate')
       } finally {
         rmSync(folder, { recursive: true, force: true })
       }
