@@ -40,6 +40,10 @@ const HOUR_MS = 3_600_000
 const DECISIVE = ['positive', 'negative'] as const
 /** Engines bound how many values a statement may have. */
 const IDS_AT_A_TIME = 500
+const ROWS_AT_A_TIME = 500
+/** Samples that are looked at at a time when verdicts are read in the order of requests. */
+const FEWEST_CANDIDATES = 100
+const MOST_CANDIDATES = 1_500
 
 export abstract class SqlStore implements Store, Archive {
   protected readonly db: Kysely<Tables>
@@ -50,8 +54,14 @@ export abstract class SqlStore implements Store, Archive {
 
   /** Runs a write, again where the engine asks for patience. */
   protected abstract writing<T>(run: () => Promise<T>): Promise<T>
-  /** Called when a verdict was stored, within its transaction. */
-  protected abstract judged(transaction: Transaction<Tables>, sampleId: string): Promise<void>
+  /** Called when a verdict was stored, within its transaction, before its sample is touched. */
+  protected abstract judged(
+    transaction: Transaction<Tables>,
+    verdict: Pick<Verdict, 'sampleId' | 'check'>,
+  ): Promise<void>
+
+  /** Called before an arm's event is given its number: until the transaction ends, no other is. */
+  protected abstract ordered(transaction: Transaction<Tables>): Promise<void>
 
   protected async transact<T>(run: (transaction: Transaction<Tables>) => Promise<T>): Promise<T> {
     return await this.writing(() => this.db.transaction().execute(run))
@@ -85,12 +95,12 @@ export abstract class SqlStore implements Store, Archive {
         })
         .onConflict((conflict) => conflict.columns(['sample_id', 'check_id']).doNothing())
         .executeTakeFirst()
+      await this.judged(transaction, verdict)
       await transaction
         .updateTable('samples')
         .set({ done: 1, ...(eraseText ? NO_TEXT : {}) })
         .where('id', '=', sampleId)
         .execute()
-      await this.judged(transaction, sampleId)
       if ((result.numInsertedOrUpdatedRows ?? 0n) === 0n) return false
       const row = await transaction
         .selectFrom('samples')
@@ -148,76 +158,104 @@ export abstract class SqlStore implements Store, Archive {
     until: RequestOrder | null,
     limit: number,
   ): Promise<DecisiveVerdict[]> {
-    const { experiment, check, checkVersion, arms, since = -1 } = query
-    if (arms.length === 0) return []
-    // The one bound that the index of times is searched by.
-    const from = Math.max(since + 1, after?.requestedAt ?? 0)
-    const wordings = sql.join(arms.map(({ arm, policyHash }) => sql`(${arm}, ${policyHash ?? ''})`))
-    const rows = await this.db
-      .selectFrom('samples as s')
-      .innerJoin('verdicts as v', (join) =>
-        join.onRef('v.sample_id', '=', 's.id').onRef('v.check_id', '=', 's.check_id'),
-      )
-      .select(['s.id', 's.requested_at', 's.arm', 's.assignment', 's.probability', 'v.verdict'])
-      .where('s.experiment', '=', experiment)
-      .where('s.check_id', '=', check)
-      .where('s.extra', 'is', null)
-      .where('s.requested_at', '>=', from)
-      .where('v.check_version', '=', checkVersion)
-      .where('v.verdict', 'in', DECISIVE)
-      .where(sql<boolean>`(s.arm, coalesce(s.policy_hash, '')) in (values ${wordings})`)
-      .where(({ not, exists, selectFrom }) =>
-        not(
-          exists(
-            selectFrom('samples as e')
-              .innerJoin('verdicts as ev', (join) =>
-                join.onRef('ev.sample_id', '=', 'e.id').onRef('ev.check_id', '=', 'e.check_id'),
-              )
-              .select('e.id')
-              .whereRef('e.experiment', '=', 's.experiment')
-              .whereRef('e.unit', '=', 's.unit')
-              .whereRef('e.question_hash', '=', 's.question_hash')
-              .whereRef('e.check_id', '=', 's.check_id')
-              .where('e.extra', 'is', null)
-              // Not by the index of times, which SQLite would take: it leads through all verdicts of before.
-              .where(sql<boolean>`e.requested_at + 0 > ${since}`)
-              .where('ev.check_version', '=', checkVersion)
-              .where('ev.verdict', 'in', DECISIVE)
-              .where(sql<boolean>`(e.arm, coalesce(e.policy_hash, '')) in (values ${wordings})`)
-              .where(sql<boolean>`(e.requested_at + 0, e.id) < (s.requested_at, s.id)`),
-          ),
+    const found: DecisiveVerdict[] = []
+    for (let place = after; query.arms.length > 0; ) {
+      // Some do not decide.
+      const wanted = Math.ceil((limit - found.length) * 1.25)
+      const atATime = Math.min(Math.max(wanted, FEWEST_CANDIDATES), MOST_CANDIDATES)
+      const rows = await this.candidates(query, place, until, atATime)
+      for (const row of rows) {
+        if (Number(row.decides) === 0) continue
+        const { id: sampleId, requested_at: requestedAt, arm, assignment } = row
+        found.push({ sampleId, requestedAt, arm, positive: row.verdict === 'positive', assignment })
+        if (found.length === limit) return found
+      }
+      const last = rows.at(-1)
+      if (last === undefined || rows.length < atATime) break
+      place = { sampleId: last.id, requestedAt: last.requested_at }
+    }
+    return found
+  }
+
+  /** Samples in the order of requests, and whether they decide. A bounded number, so that no engine reads everything for it. */
+  private async candidates(
+    { experiment, check, checkVersion, arms, since = -1 }: DecisiveQuery,
+    after: RequestOrder | null,
+    until: RequestOrder | null,
+    limit: number,
+  ) {
+    // Spelled out: a list of pairs would be made anew for every row that is looked at.
+    const present = (row: 's' | 'e') =>
+      sql<boolean>`(${sql.join(
+        arms.map(
+          ({ arm, policyHash }) =>
+            sql`(${sql.ref(`${row}.arm`)} = ${arm} and coalesce(${sql.ref(`${row}.policy_hash`)}, '') = ${policyHash ?? ''})`,
         ),
+        sql` or `,
+      )})`
+    return await this.db
+      .selectFrom((eb) =>
+        eb
+          .selectFrom('samples')
+          .select(['id', 'requested_at', 'arm', 'policy_hash', 'check_id', 'unit', 'question_hash'])
+          .select(['assignment', 'extra', 'experiment'])
+          .where('experiment', '=', experiment)
+          .where('check_id', '=', check)
+          .where('requested_at', '>', since)
+          .$if(after !== null, (it) =>
+            it.where(sql<boolean>`(requested_at, id) > (${after?.requestedAt}, ${after?.sampleId})`),
+          )
+          .$if(until !== null, (it) =>
+            it.where(sql<boolean>`(requested_at, id) <= (${until?.requestedAt}, ${until?.sampleId})`),
+          )
+          .orderBy('requested_at')
+          .orderBy('id')
+          .limit(limit)
+          .as('s'),
       )
-      .$if(after !== null, (it) =>
-        it.where(sql<boolean>`(s.requested_at + 0, s.id) > (${after?.requestedAt}, ${after?.sampleId})`),
+      .leftJoin('verdicts as v', (join) =>
+        join
+          .onRef('v.sample_id', '=', 's.id')
+          .onRef('v.check_id', '=', 's.check_id')
+          .on('v.check_version', '=', checkVersion)
+          .on('v.verdict', 'in', DECISIVE),
       )
-      .$if(until !== null, (it) =>
-        it.where(sql<boolean>`(s.requested_at, s.id) <= (${until?.requestedAt}, ${until?.sampleId})`),
-      )
+      .select(['s.id', 's.requested_at', 's.arm', 's.assignment', 'v.verdict'])
+      .select(({ selectFrom }) => {
+        const earlier = selectFrom('samples as e')
+          .innerJoin('verdicts as ev', (join) =>
+            join.onRef('ev.sample_id', '=', 'e.id').onRef('ev.check_id', '=', 'e.check_id'),
+          )
+          .select('e.id')
+          .whereRef('e.experiment', '=', 's.experiment')
+          .whereRef('e.check_id', '=', 's.check_id')
+          .whereRef('e.unit', '=', 's.unit')
+          .whereRef('e.question_hash', '=', 's.question_hash')
+          .where(sql<boolean>`(e.requested_at, e.id) < (s.requested_at, s.id)`)
+          .where('e.requested_at', '>', since)
+          .where('e.extra', 'is', null)
+          .where('ev.check_version', '=', checkVersion)
+          .where('ev.verdict', 'in', DECISIVE)
+          .where(present('e'))
+          .limit(sql.lit(1))
+        return sql<number>`case when v.verdict is null or s.extra is not null or not ${present('s')} then 0
+          when (${earlier}) is null then 1 else 0 end`.as('decides')
+      })
       .orderBy('s.requested_at')
       .orderBy('s.id')
-      .limit(limit)
       .execute()
-    return rows.map((row) => ({
-      sampleId: row.id,
-      requestedAt: Number(row.requested_at),
-      arm: row.arm,
-      positive: row.verdict === 'positive',
-      assignment: row.assignment,
-      probability: row.probability,
-    }))
   }
 
   async oldestUnjudged(experiment: string, check: string): Promise<number | null> {
     const row = await this.db
       .selectFrom('samples')
       .select((eb) => eb.fn.min('requested_at').as('oldest'))
-      .where('done', '=', 0)
+      .where('done', '=', sql.lit(0))
       .where('experiment', '=', experiment)
       .where('check_id', '=', check)
       .where('extra', 'is', null)
       .executeTakeFirst()
-    return row?.oldest == null ? null : Number(row.oldest)
+    return row?.oldest ?? null
   }
 
   async readNote(name: string): Promise<Note | null> {
@@ -251,6 +289,7 @@ export abstract class SqlStore implements Store, Archive {
 
   async addArmEvent(event: ArmEvent): Promise<void> {
     await this.transact(async (transaction) => {
+      await this.ordered(transaction)
       const { last } = await transaction
         .selectFrom('arm_events')
         .select((eb) => eb.fn.coalesce(eb.fn.max('seq'), sql<number>`0`).as('last'))
@@ -306,8 +345,10 @@ export abstract class SqlStore implements Store, Archive {
   }
 
   async addExposures(batches: readonly ExposureBatch[]): Promise<void> {
+    // Always in the same order: two transactions then cannot wait for each other.
+    const sorted = [...batches].sort((a, b) => compare(exposureKey(a), exposureKey(b)))
     await this.transact(async (transaction) => {
-      for (const { experiment, arm, assignment, exposures, anonymousUnits, units } of batches) {
+      for (const { experiment, arm, assignment, exposures, anonymousUnits } of sorted) {
         await transaction
           .insertInto('exposures')
           .values({ experiment, arm, assignment, exposures, anonymous_units: anonymousUnits })
@@ -318,10 +359,13 @@ export abstract class SqlStore implements Store, Archive {
             })),
           )
           .execute()
-        for (const unit of units) {
+      }
+      for (const { experiment, arm, assignment, units } of sorted) {
+        const rows = [...new Set(units)].sort(compare).map((unit) => ({ experiment, arm, assignment, unit }))
+        for (let start = 0; start < rows.length; start += ROWS_AT_A_TIME) {
           await transaction
             .insertInto('units')
-            .values({ experiment, arm, assignment, unit })
+            .values(rows.slice(start, start + ROWS_AT_A_TIME))
             .onConflict((conflict) => conflict.doNothing())
             .execute()
         }
@@ -502,6 +546,14 @@ export abstract class SqlStore implements Store, Archive {
   }
 }
 
+function exposureKey({ experiment, arm, assignment }: ExposureBatch): string {
+  return [experiment, arm, assignment].join('\n')
+}
+
+function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0
+}
+
 /** What is left of a sample's texts when they are erased. */
 const NO_TEXT = { messages: '[]', question: '', answer: '', erased: 1 }
 
@@ -588,13 +640,18 @@ function matching(is: Filtered, filter: SampleFilter) {
   const label = () =>
     exists(selectFrom('labels').select('labels.sample_id').whereRef('labels.sample_id', '=', 'samples.id'))
   return and([
-    ...(ids === undefined ? [] : [is('samples.id', 'in', [...ids])]),
+    ...(ids === undefined ? [] : [ids.length === 0 ? sql<boolean>`1 = 0` : is('samples.id', 'in', [...ids])]),
     ...(experiment === undefined ? [] : [is('samples.experiment', '=', experiment)]),
     ...(arm === undefined ? [] : [is('samples.arm', '=', arm)]),
     ...(check === undefined ? [] : [is('samples.check_id', '=', check)]),
     ...(verdict === undefined
       ? []
-      : [verdict === 'waiting' ? is('samples.done', '=', 0) : is('verdicts.verdict', '=', verdict)]),
+      : [
+          verdict === 'waiting'
+            ? is('samples.done', '=', sql.lit(0))
+            : // Of something that may be null, so that engines go through samples, in the order asked for.
+              sql<boolean>`coalesce(verdicts.verdict, '') = ${verdict}`,
+        ]),
     ...(since === undefined ? [] : [is('samples.requested_at', '>=', since)]),
     ...(before === undefined ? [] : [is('samples.requested_at', '<', before)]),
     ...(erased === undefined ? [] : [is('samples.erased', '=', erased ? 1 : 0)]),
@@ -705,6 +762,7 @@ function sampleRow(sample: Sample): Row<'samples'> {
     // Those that waited longest are taken first, and one that was given back stands behind those that wait already.
     visible_at: Math.min(sample.requestedAt, Date.now()),
     attempts: 0,
+    takings: 0,
     extra: sample.extra ?? null,
   }
 }

@@ -109,6 +109,10 @@ export const migrations: Record<string, Migration> = {
         .addColumn('erased', 'integer', (column) => column.notNull().defaultTo(0))
         .execute()
       await db.schema
+        .alterTable('samples')
+        .addColumn('takings', 'integer', (column) => column.notNull().defaultTo(0))
+        .execute()
+      await db.schema
         .createTable('tallies')
         .addColumn('experiment', 'text', (column) => column.notNull())
         .addColumn('check_id', 'text', (column) => column.notNull())
@@ -242,6 +246,27 @@ export const migrations: Record<string, Migration> = {
           count(*)
         from verdicts v join samples s on s.id = v.sample_id, json_each(v.scores) j
         where s.extra is null group by 1, 2, 3, 4, 5, 6, 7`.execute(db)
+    },
+  },
+  /** Indexes in the order of requests, so that a page of verdicts or samples reads no more than the page. */
+  '0005-request-order': {
+    async up(db: Kysely<never>) {
+      // The last of a line are not to look up by, but to read without the samples' texts.
+      const replaced = {
+        samples_by_time: ['requested_at', 'id'],
+        samples_of_experiment: [
+          ...['experiment', 'requested_at', 'id'],
+          ...['check_id', 'arm', 'policy_hash', 'unit', 'question_hash', 'assignment', 'extra'],
+        ],
+        samples_of_unit: [
+          ...['experiment', 'check_id', 'unit', 'question_hash', 'requested_at', 'id'],
+          ...['arm', 'policy_hash', 'extra'],
+        ],
+      }
+      for (const [name, columns] of Object.entries(replaced)) {
+        await db.schema.dropIndex(name).ifExists().execute()
+        await db.schema.createIndex(name).on('samples').columns(columns).execute()
+      }
     },
   },
 }

@@ -14,12 +14,11 @@ import {
   sql,
 } from 'kysely'
 import { Migrator } from 'kysely/migration'
-import type { LeasedSample, Queue, QueueFill, QueueStatus } from '../domain/ports.ts'
-import type { Sample } from '../domain/sample.ts'
-import type { Verdict } from '../domain/verdict.ts'
-import { SqlStore, toSample } from './store-queries.ts'
+import type { LeasedSample } from '../domain/ports.ts'
+import { leasedSamples, QueuedStore } from './store-queue.ts'
 import { migrations } from './store-sqlite-schema.ts'
 import type { Tables } from './store-tables.ts'
+import { restoredRow, storable } from './store-text.ts'
 
 export interface SqliteStoreOptions {
   /** A file, made if it is missing, or `:memory:`. */
@@ -36,8 +35,6 @@ const BUSY_POLL_MS = 25
 const SQLITE_BUSY = 5
 const MIGRATION_ATTEMPTS = 5
 const MIGRATION_WAIT_MS = 200
-/** The number of waiting samples is counted anew this often and kept up in between. */
-const RECOUNT_MS = 1_000
 /** In the words of the partial indexes: SQLite does not look for one where 0 is a parameter. */
 const WAITING = sql<boolean>`done = 0`
 
@@ -104,56 +101,84 @@ async function patiently<T>(run: () => Promise<T>): Promise<T> {
     try {
       return await run()
     } catch (error) {
-      if ((error as { errcode?: unknown }).errcode !== SQLITE_BUSY || performance.now() > deadline)
-        throw error
+      if (!isBusy(error) || performance.now() > deadline) throw error
       await sleep(BUSY_POLL_MS)
     }
   }
 }
 
-export class SqliteStore extends SqlStore implements Queue {
-  private queueLimit: number
-  private waiting = 0
-  private countedAt = Number.NEGATIVE_INFINITY
+/** The low byte is the kind: a transaction whose reading is out of date by the time it writes is busy, too. */
+function isBusy(error: unknown): boolean {
+  const { errcode } = error as { errcode?: unknown }
+  return typeof errcode === 'number' && (errcode & 0xff) === SQLITE_BUSY
+}
 
-  constructor(db: Kysely<Tables>, queueLimit: number) {
-    super(db)
-    this.queueLimit = queueLimit
-  }
-
-  /** Takes no more than this many waiting samples from now on. */
-  limitQueue(limit: number): void {
-    this.queueLimit = limit
-  }
-
-  async offer(sample: Sample): Promise<boolean> {
-    const { waiting, limit } = await this.fill()
-    // One that is offered again, because nobody knew whether it was stored, is not refused.
-    if (waiting >= limit) return await this.has(sample.id)
-    if (await this.transact((transaction) => this.insertSample(transaction, sample))) this.waiting++
-    return true
-  }
-
-  async fill(): Promise<QueueFill> {
-    if (performance.now() - this.countedAt > RECOUNT_MS) await this.status()
-    return { waiting: this.waiting, limit: this.queueLimit }
-  }
-
+export class SqliteStore extends QueuedStore {
   async take(max: number, leaseMs: number, checks?: readonly string[]): Promise<LeasedSample[]> {
     if (checks?.length === 0) return []
     const now = Date.now()
     const rows = await patiently(() =>
       this.db
         .updateTable('samples')
-        .set((eb) => ({ visible_at: now + leaseMs, attempts: eb('attempts', '+', 1) }))
+        .set((eb) => ({
+          visible_at: now + leaseMs,
+          attempts: eb('attempts', '+', 1),
+          takings: eb('takings', '+', 1),
+        }))
         .where('id', 'in', this.due(now, max, checks))
         .returningAll()
         .execute(),
     )
-    return rows
-      .sort((a, b) => a.requested_at - b.requested_at)
-      .map((row) => ({ attempts: row.attempts, sample: toSample(row) }))
+    return leasedSamples(rows)
   }
+
+  async extend(leased: readonly LeasedSample[], leaseMs: number): Promise<LeasedSample[]> {
+    if (leased.length === 0) return []
+    const rows = await patiently(() =>
+      this.db
+        .updateTable('samples')
+        .set({ visible_at: Date.now() + leaseMs })
+        .where(WAITING)
+        .where(heldAs(leased))
+        .returning('id')
+        .execute(),
+    )
+    const held = new Set(rows.map(({ id }) => id))
+    return leased.filter(({ sample }) => held.has(sample.id))
+  }
+
+  async retry(leased: LeasedSample, delayMs: number): Promise<void> {
+    await patiently(() =>
+      this.db
+        .updateTable('samples')
+        .set({ visible_at: Date.now() + delayMs })
+        .where(heldAs([leased]))
+        .execute(),
+    )
+  }
+
+  async release(leased: readonly LeasedSample[], delayMs = 0): Promise<void> {
+    if (leased.length === 0) return
+    const visibleAt = delayMs === 0 ? 0 : Date.now() + delayMs
+    await patiently(() =>
+      this.db
+        .updateTable('samples')
+        .set((eb) => ({ visible_at: visibleAt, attempts: eb('attempts', '-', 1) }))
+        .where(WAITING)
+        .where(heldAs(leased))
+        .execute(),
+    )
+  }
+
+  protected writing<T>(run: () => Promise<T>): Promise<T> {
+    return patiently(run)
+  }
+
+  /** `done` says it all. */
+  protected async judged(): Promise<void> {}
+  protected async enqueued(): Promise<void> {}
+  /** There is one writer at a time anyway. */
+  protected async ordered(): Promise<void> {}
 
   /** The ids of samples that may be taken. Of certain checks: from each its first ones, which an index has in order. */
   private due(now: number, max: number, checks?: readonly string[]) {
@@ -181,80 +206,12 @@ export class SqliteStore extends SqlStore implements Queue {
       .orderBy('requested_at')
       .limit(max)
   }
-
-  async extend(leased: readonly LeasedSample[], leaseMs: number): Promise<LeasedSample[]> {
-    if (leased.length === 0) return []
-    const rows = await patiently(() =>
-      this.db
-        .updateTable('samples')
-        .set({ visible_at: Date.now() + leaseMs })
-        .where(WAITING)
-        .where(heldAs(leased))
-        .returning(['id', 'attempts'])
-        .execute(),
-    )
-    const held = new Map(rows.map(({ id, attempts }) => [id, attempts]))
-    return leased.filter(({ sample, attempts }) => held.get(sample.id) === attempts)
-  }
-
-  async retry(leased: LeasedSample, delayMs: number): Promise<void> {
-    await patiently(() =>
-      this.db
-        .updateTable('samples')
-        .set({ visible_at: Date.now() + delayMs })
-        .where(heldAs([leased]))
-        .execute(),
-    )
-  }
-
-  async release(leased: readonly LeasedSample[], delayMs = 0): Promise<void> {
-    if (leased.length === 0) return
-    const visibleAt = delayMs === 0 ? 0 : Date.now() + delayMs
-    await patiently(() =>
-      this.db
-        .updateTable('samples')
-        .set((eb) => ({ visible_at: visibleAt, attempts: eb('attempts', '-', 1) }))
-        .where(heldAs(leased))
-        .execute(),
-    )
-  }
-
-  private async has(sampleId: string): Promise<boolean> {
-    const row = await this.db.selectFrom('samples').select('id').where('id', '=', sampleId).executeTakeFirst()
-    return row !== undefined
-  }
-
-  async status(): Promise<QueueStatus> {
-    const row = await this.db
-      .selectFrom('samples')
-      .select((eb) => [eb.fn.countAll<number>().as('depth'), eb.fn.min('requested_at').as('oldest')])
-      .where(WAITING)
-      .executeTakeFirstOrThrow()
-    this.waiting = row.depth
-    this.countedAt = performance.now()
-    return { depth: row.depth, oldestAt: row.oldest }
-  }
-
-  override async addVerdict(verdict: Verdict, eraseText = false): Promise<boolean> {
-    const added = await super.addVerdict(verdict, eraseText)
-    if (added) this.waiting--
-    return added
-  }
-
-  protected writing<T>(run: () => Promise<T>): Promise<T> {
-    return patiently(run)
-  }
-
-  /** `done` says it all. */
-  protected async judged(): Promise<void> {}
 }
 
 /** Samples that were not taken again since. */
 function heldAs(leased: readonly LeasedSample[]) {
   return (eb: ExpressionBuilder<Tables, 'samples'>) =>
-    eb.or(
-      leased.map(({ sample, attempts }) => eb.and([eb('id', '=', sample.id), eb('attempts', '=', attempts)])),
-    )
+    eb.or(leased.map(({ sample, taking }) => eb.and([eb('id', '=', sample.id), eb('takings', '=', taking)])))
 }
 
 /** What Kysely's SQLite dialect needs, on `node:sqlite`; statements are prepared once. */
@@ -274,10 +231,10 @@ function kyselyDatabase(database: DatabaseSync): SqliteDatabase {
 }
 
 function kyselyStatement(statement: StatementSync): SqliteStatement {
-  const values = (parameters: readonly unknown[]) => parameters as SQLInputValue[]
+  const values = (parameters: readonly unknown[]) => parameters.map(storable) as SQLInputValue[]
   return {
     reader: statement.columns().length > 0,
-    all: (parameters) => statement.all(...values(parameters)),
+    all: (parameters) => statement.all(...values(parameters)).map(restoredRow),
     run: (parameters) => statement.run(...values(parameters)),
     iterate: (parameters) => statement.iterate(...values(parameters)),
   }

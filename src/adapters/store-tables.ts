@@ -27,6 +27,8 @@ export interface Tables {
     /** Not to be taken before: a lease, or the wait before another try. */
     visible_at: number
     attempts: number
+    /** Counts every taking, given back or not. */
+    takings: number
     /** Why it was kept although it was not drawn; null where it was. */
     extra: string | null
   }

@@ -5,6 +5,7 @@ import { formatAddress } from '../config/values.ts'
 import type { Experiment, Ramp, Route } from '../domain/experiment.ts'
 import type { Policy } from '../domain/policy.ts'
 import type { Keep } from '../domain/sample.ts'
+import { shownStore } from '../domain/store-address.ts'
 import { defaultUpstream } from '../node/snapshot.ts'
 import { experimentsOf, modelsOf } from './warnings.ts'
 
@@ -143,7 +144,7 @@ export function viewPlan(config: Config): PlanView {
     listen: formatAddress(config.listen),
     admin: formatAddress(config.admin.listen),
     adminToken: config.admin.token !== undefined,
-    store: config.store,
+    store: shownStore(config.store),
     samples: keptInWords(config.samples),
     clients: Array.isArray(clients) ? clients.map(({ name }) => name) : clients === 'open' ? 'open' : 'local',
     routes: routes.map(viewRoute),

@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { MOST_REPEATS } from '../domain/check.ts'
 import { Experiment, ExperimentName, Holdout, Route } from '../domain/experiment.ts'
 import { KEEPS } from '../domain/sample.ts'
+import { STORE_PATTERN, storeProblem } from '../domain/store-address.ts'
 import {
   AddressText,
   BaseUrl,
@@ -202,9 +203,13 @@ export const ConfigFile = z.strictObject({
     .describe('The control plane.'),
   store: z
     .string()
-    .regex(/^(memory|sqlite:.+)$/, 'is not a store: use sqlite:PATH or memory')
+    .meta({ pattern: STORE_PATTERN.source })
+    .superRefine((store, context) => {
+      const problem = storeProblem(store)
+      if (problem !== null) context.addIssue({ code: 'custom', message: problem })
+    })
     .default('sqlite:./ballast.db')
-    .describe('Where samples and verdicts are kept: sqlite:PATH or memory. Takes a restart.'),
+    .describe('Where samples and verdicts are kept: sqlite:PATH, postgres://… or memory. Takes a restart.'),
   policies: z
     .union([Folder, z.array(Folder).min(1, 'is empty: name a folder')])
     .default('catalog')

@@ -69,10 +69,13 @@ export interface Upstream {
 
 // --- Samples and verdicts -----------------------------------------------------------------------------------
 
-/** A sample that a worker has taken. `attempts` counts this taking, and tells it from later ones: who comes with it late does nothing. */
+/** A sample that a worker has taken. */
 export interface LeasedSample {
   readonly sample: Sample
+  /** How often it was taken and not released, this time included. */
   readonly attempts: number
+  /** Tells this taking from every other: who comes with an earlier one does nothing. */
+  readonly taking: number
 }
 
 export interface QueueStatus {
@@ -171,10 +174,8 @@ export interface RequestOrder {
 export interface DecisiveVerdict extends RequestOrder {
   readonly arm: string
   readonly positive: boolean
-  /** What the unit was assigned by: between two of them the arms' weights changed. */
+  /** The sample's: between two of them the arms' shares changed. */
   readonly assignment: string
-  /** With what probability it was sampled. */
-  readonly probability: number
 }
 
 /** The arms as they are now: verdicts on other wordings are left out. */

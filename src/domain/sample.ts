@@ -32,7 +32,7 @@ export interface Sample {
   readonly model: string
   /** Keyed hash of experiment, salt and unit: tells units apart, and only who has the key can confirm one. */
   readonly unit: string
-  /** What the unit was assigned by (`ArmSwitches.assignment`): it changes with arms, weights and switches. */
+  /** What decides which share of all samples is an arm's: it changes with arms, weights, switches and sampling rates. */
   readonly assignment: string
   /** When the request came in, milliseconds since the epoch. */
   readonly requestedAt: number

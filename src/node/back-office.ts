@@ -3,6 +3,7 @@
  * thread of its own, so that none of it takes the proxy's time.
  */
 import { createRedactor } from '../adapters/redactor.ts'
+import { type OpenStore, openStore } from '../adapters/store.ts'
 import type { ArmEvent, Log, Metrics, QueueStatus } from '../domain/ports.ts'
 import type { Report } from '../domain/report.ts'
 import type { DrawnOutcome } from '../domain/sample.ts'
@@ -16,7 +17,6 @@ import { Judging, queueLimit } from './judging.ts'
 import type { OfficeConfig } from './office-messages.ts'
 import { cachedReports, type Reports } from './reports.ts'
 import { Retention } from './retention.ts'
-import { type OpenStore, openStore } from './stores.ts'
 
 export interface BackOfficeDeps {
   /** Null where judging is left to others. */
@@ -38,7 +38,7 @@ export async function openBackOffice(
   config: OfficeConfig,
   { judges, metrics, log }: BackOfficeOptions,
 ): Promise<BackOffice> {
-  const store = await openStore(config.store, queueLimit(config))
+  const store = await openStore(config.store, { queueLimit: queueLimit(config), log })
   const unitKey = await store.unitKey()
   const judging = judges ? new Judging({ store, metrics, log }) : null
   return new BackOffice(config, { judging, store, unitKey, log })

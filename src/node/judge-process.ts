@@ -5,6 +5,7 @@
 import type { Server } from 'node:http'
 import { createAdaptorServer } from '@hono/node-server'
 import { createPrometheusMetrics } from '../adapters/metrics-prom.ts'
+import { openStore } from '../adapters/store.ts'
 import type { Config } from '../config/load.ts'
 import { type Address, formatAddress } from '../config/values.ts'
 import type { Log } from '../domain/ports.ts'
@@ -12,7 +13,6 @@ import { createHealth } from '../http/admin.ts'
 import { Judging, queueLimit } from './judging.ts'
 import type { Reload, Reloadable } from './reloads.ts'
 import { closeServer, listen } from './servers.ts'
-import { openStore } from './stores.ts'
 import { tryReload } from './try-reload.ts'
 
 export interface JudgeProcess extends Reloadable {
@@ -33,7 +33,7 @@ export function cannotJudge({ store, judge }: Pick<Config, 'store' | 'judge'>): 
 export async function startJudge(config: Config, address: Address, log: Log): Promise<JudgeProcess> {
   requireJudge(config)
   const metrics = createPrometheusMetrics()
-  const store = await openStore(config.store, queueLimit(config))
+  const store = await openStore(config.store, { queueLimit: queueLimit(config), log })
   const judging = new Judging({ store, metrics, log })
   let current = config
   let stopping = false

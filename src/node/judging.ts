@@ -4,11 +4,11 @@
  */
 import { isDeepStrictEqual } from 'node:util'
 import { createOpenAIJudge } from '../adapters/judge-openai.ts'
+import type { OpenStore } from '../adapters/store.ts'
 import type { Config } from '../config/load.ts'
 import type { JudgeModel, Log, Metrics } from '../domain/ports.ts'
 import type { Budget } from '../judge/gate.ts'
 import { JudgeWorker } from '../judge/worker.ts'
-import type { OpenStore } from './stores.ts'
 
 /** Of a configuration, what judging goes by. */
 export type JudgingConfig = Pick<Config, 'judge' | 'upstreams' | 'checks' | 'samples'>

@@ -252,7 +252,7 @@ class Exchange extends Relay {
         extra: this.extra,
         model: this.decoded!.model ?? '',
         unit: unitHash,
-        assignment: this.assignedBy,
+        assignment: `${this.assignedBy} ${experiment.rates}`,
         requestedAt: this.given.receivedAt,
       },
       surface: this.surface.name,

@@ -50,6 +50,8 @@ export interface CompiledExperiment {
   readonly rules: ArmRules
   /** Hash of what units are assigned by, and of the arms that are off. Units are counted anew when it changes. */
   readonly assignment: string
+  /** Hash of the shares of the arms' answers that are judged. */
+  readonly rates: string
   /** Whether chance leads to its arms; else they are not comparable. */
   readonly randomized: boolean
 }
@@ -147,10 +149,12 @@ function compileArm(
   return { name, weight, cumulativeWeight, policyId, policyHash, policy, sampleRate }
 }
 
-function finish(experiment: Omit<CompiledExperiment, 'assignment'>): CompiledExperiment {
-  const { switches } = experiment
+function finish(experiment: Omit<CompiledExperiment, 'assignment' | 'rates'>): CompiledExperiment {
+  const { arms, switches } = experiment
+  const rates = JSON.stringify(arms.map(({ name, sampleRate }) => [name, sampleRate]))
   return {
     ...experiment,
+    rates: hash('sha256', rates, 'hex').slice(0, 8),
     get assignment() {
       return switches.assignment
     },

@@ -74,8 +74,6 @@ const stateSchema = z.strictObject({
   since: z.number(),
   cursor: orderSchema.nullable(),
   assignment: z.string().nullable(),
-  /** By arm. */
-  probabilities: z.record(z.string(), z.number()),
   comparisons: z.array(z.unknown()),
   thresholds: z.record(z.string(), thresholdProcessSchema),
   counted: z.int().nonnegative(),
@@ -98,7 +96,6 @@ export class Evidence {
   private readonly comparisons: readonly ArmComparisons[]
   private readonly compared: readonly ReadonlySet<string>[]
   private readonly thresholds: ReadonlyMap<string, ThresholdProcess>
-  private readonly probabilities: Map<string, number>
   private readonly recent: Stretch[]
   private place: RequestOrder | null
   private assignment: string | null
@@ -120,7 +117,6 @@ export class Evidence {
     this.thresholds = new Map(
       (above?.arms ?? []).map((arm) => [arm, new ThresholdProcess(above!.rate, state?.thresholds[arm])]),
     )
-    this.probabilities = new Map(Object.entries(state?.probabilities ?? {}))
     this.recent = (state?.recent ?? []).map((stretch) => ({ ...stretch }))
     this.place = state?.cursor ?? null
     this.assignment = state?.assignment ?? null
@@ -140,7 +136,6 @@ export class Evidence {
       since: this.since,
       cursor: this.place,
       assignment: this.assignment,
-      probabilities: Object.fromEntries(this.probabilities),
       comparisons: this.comparisons.map((it) => it.serialise()),
       thresholds: Object.fromEntries([...this.thresholds].map(([arm, it]) => [arm, it.serialise()])),
       counted: this.total,
@@ -154,16 +149,11 @@ export class Evidence {
    * @param watermark up to which requests were waited for: verdicts of before that are still missing come late.
    */
   add(verdict: DecisiveVerdict, watermark: number): void {
-    const { arm, positive, assignment, probability, requestedAt, sampleId } = verdict
-    // An arm's share of the verdicts is its weight times the share of its answers that is judged.
-    const [assignedBefore, sampledBefore] = [this.assignment, this.probabilities.get(arm)]
-    if (
-      (assignedBefore !== null && assignedBefore !== assignment) ||
-      (sampledBefore !== undefined && sampledBefore !== probability)
-    )
+    const { arm, positive, assignment, requestedAt, sampleId } = verdict
+    // Arms, weights or shares of answers that are judged have changed. Thinning changes none of them against the other.
+    if (this.assignment !== null && this.assignment !== assignment)
       for (const comparison of this.comparisons) comparison.cut()
     this.assignment = assignment
-    this.probabilities.set(arm, probability)
     for (const [index, comparison] of this.comparisons.entries())
       if (this.compared[index]!.has(arm)) comparison.add(arm, positive)
     this.thresholds.get(arm)?.add(positive)

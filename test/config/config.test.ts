@@ -106,7 +106,12 @@ describe('problems, each with line and column', () => {
     [
       'sqlite:./data/ballast.db',
       'mysql://x',
-      [['mysql', 'store: is not a store: use sqlite:PATH or memory']],
+      [
+        [
+          'mysql',
+          'store: is not a store: use sqlite:PATH, memory or postgres://USER:PASSWORD@HOST:PORT/DATABASE',
+        ],
+      ],
     ],
     [
       'store: sqlite:./data/ballast.db',

@@ -17,6 +17,7 @@ export const BEFORE_TALLIES = `
   drop table counters;
   alter table samples drop column assignment;
   alter table samples drop column erased;
+  alter table samples drop column takings;
   delete from kysely_migration where name >= '0004';`
 
 /** Before extra samples, too. */

@@ -1,0 +1,93 @@
+/** The bounded side of the `Queue` port, the same on every SQL engine. Completed by `store-sqlite.ts` and `store-postgres.ts`. */
+import { type Kysely, sql, type Transaction } from 'kysely'
+import type { LeasedSample, Queue, QueueFill, QueueStatus } from '../domain/ports.ts'
+import type { Sample } from '../domain/sample.ts'
+import type { Verdict } from '../domain/verdict.ts'
+import { SqlStore, toSample } from './store-queries.ts'
+import type { Tables } from './store-tables.ts'
+
+/** The number of waiting samples is counted anew this often and kept up in between. */
+const RECOUNT_MS = 1_000
+
+export abstract class QueuedStore extends SqlStore implements Queue {
+  private queueLimit: number
+  private waiting = 0
+  /** Being stored, and so not counted yet. */
+  private offered = 0
+  private countedAt = Number.NEGATIVE_INFINITY
+  private counting: Promise<unknown> | null = null
+
+  constructor(db: Kysely<Tables>, queueLimit: number) {
+    super(db)
+    this.queueLimit = queueLimit
+  }
+
+  abstract take(max: number, leaseMs: number, checks?: readonly string[]): Promise<LeasedSample[]>
+  abstract extend(leased: readonly LeasedSample[], leaseMs: number): Promise<LeasedSample[]>
+  abstract retry(leased: LeasedSample, delayMs: number): Promise<void>
+  abstract release(leased: readonly LeasedSample[], delayMs?: number): Promise<void>
+  /** Called when a sample was stored, within its transaction. */
+  protected abstract enqueued(transaction: Transaction<Tables>, sample: Sample): Promise<void>
+
+  /** Takes no more than this many waiting samples from now on. */
+  limitQueue(limit: number): void {
+    this.queueLimit = limit
+  }
+
+  async offer(sample: Sample): Promise<boolean> {
+    const { waiting, limit } = await this.fill()
+    // One that is offered again, because nobody knew whether it was stored, is not refused.
+    if (waiting >= limit) return await this.has(sample.id)
+    this.offered++
+    try {
+      const added = await this.transact(async (transaction) => {
+        const isNew = await this.insertSample(transaction, sample)
+        if (isNew) await this.enqueued(transaction, sample)
+        return isNew
+      })
+      if (added) this.waiting++
+      return true
+    } finally {
+      this.offered--
+    }
+  }
+
+  async fill(): Promise<QueueFill> {
+    if (performance.now() - this.countedAt > RECOUNT_MS) {
+      this.counting ??= this.status().finally(() => {
+        this.counting = null
+      })
+      await this.counting
+    }
+    return { waiting: this.waiting + this.offered, limit: this.queueLimit }
+  }
+
+  async status(): Promise<QueueStatus> {
+    const row = await this.db
+      .selectFrom('samples')
+      .select((eb) => [eb.fn.countAll<number>().as('depth'), eb.fn.min('requested_at').as('oldest')])
+      .where('done', '=', sql.lit(0))
+      .executeTakeFirstOrThrow()
+    this.waiting = Number(row.depth)
+    this.countedAt = performance.now()
+    return { depth: this.waiting, oldestAt: row.oldest }
+  }
+
+  override async addVerdict(verdict: Verdict, eraseText = false): Promise<boolean> {
+    const added = await super.addVerdict(verdict, eraseText)
+    if (added) this.waiting--
+    return added
+  }
+
+  private async has(sampleId: string): Promise<boolean> {
+    const row = await this.db.selectFrom('samples').select('id').where('id', '=', sampleId).executeTakeFirst()
+    return row !== undefined
+  }
+}
+
+/** Taken samples, the oldest first. */
+export function leasedSamples(rows: readonly Tables['samples'][]): LeasedSample[] {
+  return rows
+    .toSorted((a, b) => a.requested_at - b.requested_at)
+    .map((row) => ({ attempts: row.attempts, taking: row.takings, sample: toSample(row) }))
+}

@@ -1,0 +1,37 @@
+/** Opens the store that a configuration names. Called by `node.ts` and by commands that read the store. */
+import type { Archive, Log, Queue, Store } from '../domain/ports.ts'
+import { isPostgres, storeProblem } from '../domain/store-address.ts'
+import { openSqliteStore } from './store-sqlite.ts'
+
+export type OpenStore = Store &
+  Queue &
+  Archive & {
+    /** Takes no more than this many waiting samples from now on. */
+    limitQueue(limit: number): void
+  }
+
+export interface OpenStoreOptions {
+  /** Samples that may wait for a verdict; more are refused. */
+  readonly queueLimit: number
+  /** Hears of trouble that no call waits for, such as a lost connection. */
+  readonly log: Log
+}
+
+/**
+ * @param store `sqlite:PATH`, `memory` or a `postgres://` URL.
+ * @throws Error naming the store, without its password, when it cannot be opened.
+ */
+export async function openStore(store: string, options: OpenStoreOptions): Promise<OpenStore> {
+  const { queueLimit } = options
+  const problem = storeProblem(store)
+  if (problem !== null) throw new Error(`the store ${problem}`)
+  if (isPostgres(store)) {
+    // Loaded for those who use it.
+    const { openPostgresStore } = await import('./store-postgres.ts')
+    return await openPostgresStore({ ...options, url: store })
+  }
+  return await openSqliteStore({
+    path: store === 'memory' ? ':memory:' : store.slice('sqlite:'.length),
+    queueLimit,
+  })
+}
