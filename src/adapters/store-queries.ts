@@ -32,6 +32,8 @@ const DECISIVE = ['positive', 'negative'] as const
 /** Engines bound how many values a statement may have. */
 const IDS_AT_A_TIME = 500
 const ROWS_AT_A_TIME = 500
+/** Each in a transaction of its own. */
+const ERASED_AT_A_TIME = 8
 /** Samples that are looked at at a time when verdicts are read in the order of requests. */
 const FEWEST_CANDIDATES = 100
 const MOST_CANDIDATES = 1_500
@@ -438,7 +440,10 @@ export abstract class SqlStore implements Store, Archive {
     if (waiting && (filter.verdict ?? 'waiting') === 'waiting') {
       for (;;) {
         const unjudged = await this.find({ ...filter, verdict: 'waiting' }, IDS_AT_A_TIME)
-        for (const { sample } of unjudged) await this.addVerdict(erasedVerdict(sample), true)
+        for (let start = 0; start < unjudged.length; start += ERASED_AT_A_TIME) {
+          const some = unjudged.slice(start, start + ERASED_AT_A_TIME)
+          await Promise.all(some.map(({ sample }) => this.addVerdict(erasedVerdict(sample), true)))
+        }
         erased += unjudged.length
         if (unjudged.length < IDS_AT_A_TIME) break
       }
