@@ -189,6 +189,23 @@ examples:
   const BAD =
     'listen: nowhere\nrouts: []\nupstreams: {p: {base_url: "http://127.0.0.1:1/v1", api_key: "${NOT_SET}"}}\n'
 
+  test('says which store it is, without the password of a Postgres, and so does serve', async () => {
+    const store = 'postgres://SECRET-user:SECRET-word@127.0.0.1:1/traits?schema=birds&sslmode=disable'
+    const yaml = `${LEAST}store: "${store}"\n`
+    const outputs = await Promise.all([
+      check(yaml),
+      check(yaml, '--json'),
+      ballast(['serve', '--log-level', 'debug', '--config', configFile(yaml)]).finished,
+    ])
+    expect(outputs.map(({ code }) => code)).toEqual([0, 0, 1])
+    expect(outputs[0].stdout).toMatch(/^store +postgres:\/\/127\.0\.0\.1:1\/traits$/m)
+    expect(JSON.parse(outputs[1].stdout)).toHaveProperty('plan.store', 'postgres://127.0.0.1:1/traits')
+    expect(outputs[2].stderr).toContain(
+      'the store postgres://127.0.0.1:1/traits cannot be opened: no server listens there',
+    )
+    expect(JSON.stringify(outputs)).not.toContain('SECRET')
+  })
+
   test('names every problem with its place, as serve does, and ends with 1', async () => {
     const { code, stdout, stderr } = await check(BAD)
     expect([code, stdout]).toEqual([1, ''])

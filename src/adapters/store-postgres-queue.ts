@@ -14,8 +14,6 @@ import { restoredText, storableText } from './store-text.ts'
 
 /** A queue for each check: samples of some checks can be taken while those of others wait. */
 const PREFIX = 'samples'
-/** How long it is believed which queues there are. */
-const KNOWN_MS = 5_000
 /** For its upkeep alone; jobs are written through the store's own connections. */
 const CONNECTIONS = 2
 const DAY_S = 86_400
@@ -48,7 +46,6 @@ export interface Held {
 export class SampleJobs {
   private readonly boss: PgBoss
   private queues: ReadonlySet<string> = new Set()
-  private lookedAt = Number.NEGATIVE_INFINITY
   /** Where to begin, so that no queue always comes first. */
   private turn = 0
 
@@ -159,7 +156,7 @@ export class SampleJobs {
   }
 
   private async queuesOf(checks?: readonly string[]): Promise<string[]> {
-    if (performance.now() - this.lookedAt > KNOWN_MS) await this.look()
+    await this.look()
     const wanted = checks?.map(queueOf).filter((queue) => this.queues.has(queue)) ?? [...this.queues]
     const first = wanted.length === 0 ? 0 : this.turn++ % wanted.length
     return [...wanted.slice(first), ...wanted.slice(0, first)]
@@ -170,7 +167,6 @@ export class SampleJobs {
     const queues = await this.boss.getQueues()
     const ours = queues.map(({ name }) => name).filter((name) => name.startsWith(`${PREFIX}/`))
     this.queues = new Set(ours)
-    this.lookedAt = performance.now()
   }
 }
 

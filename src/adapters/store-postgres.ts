@@ -194,6 +194,11 @@ export class PostgresStore extends QueuedStore {
     return await super.offer(sample)
   }
 
+  /** It is nobody's. */
+  protected firstVisible(): number {
+    return 0
+  }
+
   protected async enqueued(transaction: Transaction<Tables>, sample: Sample): Promise<void> {
     await this.jobs.add(transaction, sample)
   }

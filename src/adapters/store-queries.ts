@@ -41,6 +41,8 @@ const DECISIVE = ['positive', 'negative'] as const
 /** Engines bound how many values a statement may have. */
 const IDS_AT_A_TIME = 500
 const ROWS_AT_A_TIME = 500
+/** Each in a transaction of its own. */
+const ERASED_AT_A_TIME = 8
 /** Samples that are looked at at a time when verdicts are read in the order of requests. */
 const FEWEST_CANDIDATES = 100
 const MOST_CANDIDATES = 1_500
@@ -67,11 +69,14 @@ export abstract class SqlStore implements Store, Archive {
     return await this.writing(() => this.db.transaction().execute(run))
   }
 
+  /** What a new sample's `visible_at` is. */
+  protected abstract firstVisible(sample: Sample): number
+
   /** Stores a sample and counts it. @returns false when it was there already. */
   protected async insertSample(transaction: Transaction<Tables>, sample: Sample): Promise<boolean> {
     const result = await transaction
       .insertInto('samples')
-      .values(sampleRow(sample))
+      .values({ ...sampleRow(sample), visible_at: this.firstVisible(sample) })
       .onConflict((conflict) => conflict.column('id').doNothing())
       .executeTakeFirst()
     if ((result.numInsertedOrUpdatedRows ?? 0n) === 0n) return false
@@ -464,10 +469,13 @@ export abstract class SqlStore implements Store, Archive {
   async erase(filter: SampleFilter, waiting = false, most = Number.POSITIVE_INFINITY): Promise<number> {
     let erased = 0
     const next = () => Math.min(IDS_AT_A_TIME, most - erased)
-    while (waiting && next() > 0) {
+    while (waiting && (filter.verdict ?? 'waiting') === 'waiting' && next() > 0) {
       const unjudged = await this.find({ ...filter, verdict: 'waiting' }, next())
       if (unjudged.length === 0) break
-      for (const { sample } of unjudged) await this.addVerdict(erasedVerdict(sample), true)
+      for (let start = 0; start < unjudged.length; start += ERASED_AT_A_TIME) {
+        const some = unjudged.slice(start, start + ERASED_AT_A_TIME)
+        await Promise.all(some.map(({ sample }) => this.addVerdict(erasedVerdict(sample), true)))
+      }
       erased += unjudged.length
     }
     while (next() > 0) {
@@ -759,8 +767,7 @@ function sampleRow(sample: Sample): Row<'samples'> {
     answer: sample.answer,
     erased: 0,
     done: 0,
-    // Those that waited longest are taken first, and one that was given back stands behind those that wait already.
-    visible_at: Math.min(sample.requestedAt, Date.now()),
+    visible_at: 0,
     attempts: 0,
     takings: 0,
     extra: sample.extra ?? null,

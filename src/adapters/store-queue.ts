@@ -35,9 +35,9 @@ export abstract class QueuedStore extends SqlStore implements Queue {
   }
 
   async offer(sample: Sample): Promise<boolean> {
-    const { waiting, limit } = await this.fill()
+    await this.fill()
     // One that is offered again, because nobody knew whether it was stored, is not refused.
-    if (waiting >= limit) return await this.has(sample.id)
+    if (this.waiting + this.offered >= this.queueLimit) return await this.has(sample.id)
     this.offered++
     try {
       const added = await this.transact(async (transaction) => {

@@ -15,6 +15,7 @@ import {
 } from 'kysely'
 import { Migrator } from 'kysely/migration'
 import type { LeasedSample } from '../domain/ports.ts'
+import type { Sample } from '../domain/sample.ts'
 import { leasedSamples, QueuedStore } from './store-queue.ts'
 import { migrations } from './store-sqlite-schema.ts'
 import type { Tables } from './store-tables.ts'
@@ -140,11 +141,11 @@ export class SqliteStore extends QueuedStore {
         .set({ visible_at: Date.now() + leaseMs })
         .where(WAITING)
         .where(heldAs(leased))
-        .returning('id')
+        .returning(['id', 'takings'])
         .execute(),
     )
-    const held = new Set(rows.map(({ id }) => id))
-    return leased.filter(({ sample }) => held.has(sample.id))
+    const held = new Map(rows.map(({ id, takings }) => [id, takings]))
+    return leased.filter(({ sample, taking }) => held.get(sample.id) === taking)
   }
 
   async retry(leased: LeasedSample, delayMs: number): Promise<void> {
@@ -172,6 +173,11 @@ export class SqliteStore extends QueuedStore {
 
   protected writing<T>(run: () => Promise<T>): Promise<T> {
     return patiently(run)
+  }
+
+  /** Samples are taken by it: one that waits for a second try comes behind those that came meanwhile. */
+  protected firstVisible({ requestedAt }: Sample): number {
+    return Math.min(requestedAt, Date.now())
   }
 
   /** `done` says it all. */

@@ -16,7 +16,7 @@ export function queueContract(engine: Engine): void {
       for (const sample of samples) expect(await store.offer(sample)).toBe(true)
       const first = await store.take(3, LONG)
       expect(idsOf(first)).toEqual(['1', '2', '3'])
-      expect(first[0]).toEqual({ sample: samples[1], attempts: 1 })
+      expect(first[0]).toEqual({ sample: samples[1], attempts: 1, taking: 1 })
       expect(idsOf(await store.take(3, LONG))).toEqual(['4'])
       expect(await store.take(3, LONG)).toEqual([])
     })

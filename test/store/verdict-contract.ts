@@ -106,7 +106,7 @@ export function verdictContract(engine: Engine): void {
                 which % 2 === 1,
               )
             } else if (what === 'retry') {
-              await store.retry({ sample: known, attempts: which, taking: which }, 0)
+              await store.retry({ sample: known, attempts: which, taking: which + 1 }, 0)
             } else {
               const label = {
                 sampleId: known.id,

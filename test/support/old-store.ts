@@ -3,6 +3,9 @@
 /** Before tallies, labels, notes and arm events. */
 export const BEFORE_TALLIES = `
   drop index samples_of_unit;
+  drop index samples_by_time;
+  drop index samples_of_experiment;
+  create index samples_of_experiment on samples (experiment, check_id, requested_at);
   drop index samples_unjudged;
   drop index samples_due;
   drop index samples_due_of_check;
