@@ -186,7 +186,10 @@ routes: [{model: "*", upstream: p}]
 describe('being called wrongly', () => {
   test.each([
     [['demo', '--requests', 'many'], 'whole number'],
-    [['report'], 'There is no command "report"; there are serve, demo, check, explain, policies, sandbox.'],
+    [
+      ['report'],
+      'There is no command "report"; there are serve, demo, check, explain, policies, dataset, eval, probe, sandbox.',
+    ],
     [['demo', '--json'], '--json goes with --requests'],
     [['demo', '--request', '3'], "unknown option '--request'"],
     [['sandbox', '--replay', 'none/such=file.jsonl'], 'policy "none/such" does not exist'],
