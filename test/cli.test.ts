@@ -188,8 +188,8 @@ describe('being called wrongly', () => {
   test.each([
     [['demo', '--requests', 'many'], 'whole number'],
     [
-      ['report'],
-      'There is no command "report"; there are serve, judge, demo, check, explain, policies, sandbox.',
+      ['reprot'],
+      'There is no command "reprot"; there are serve, judge, demo, check, explain, policies, samples, label, report, plan, calibrate, dataset, eval, probe, arms, sandbox.',
     ],
     [['demo', '--json'], '--json goes with --requests'],
     [['demo', '--request', '3'], "unknown option '--request'"],

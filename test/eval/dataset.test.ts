@@ -3,7 +3,7 @@ import { mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { parse } from 'yaml'
 import { readCatalog } from '../../src/config/catalog.ts'
 import type { Policy } from '../../src/domain/policy.ts'
@@ -12,6 +12,9 @@ import { eachLine, trimLine } from '../../src/eval/lines.ts'
 import { CATALOG_FOLDER } from '../../src/node.ts'
 import { ballast } from '../support/command.ts'
 import { describeWith, shared } from '../support/requires.ts'
+
+// Each test starts processes, several of them in turn.
+vi.setConfig({ testTimeout: 90_000 })
 
 const folder = () => mkdtempSync(join(tmpdir(), 'ballast-dataset-'))
 const { policies } = readCatalog([CATALOG_FOLDER], (path) => path)

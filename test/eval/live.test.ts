@@ -3,7 +3,7 @@ import { appendFileSync, mkdtempSync, readFileSync, writeFileSync } from 'node:f
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { describe, expect, onTestFinished, test } from 'vitest'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { readCatalog } from '../../src/config/catalog.ts'
 import { readFences } from '../../src/domain/fence.ts'
 import type { EvalReport } from '../../src/eval/summary.ts'
@@ -13,6 +13,9 @@ import { eventually, startTestBallast, startTestUpstream } from '../support/ball
 import { ballast } from '../support/command.ts'
 import { describeWith, shared } from '../support/requires.ts'
 import { completion, json, type ReceivedRequest } from '../support/upstream.ts'
+
+// Each test starts processes, several of them in turn.
+vi.setConfig({ testTimeout: 90_000 })
 
 const folder = () => mkdtempSync(join(tmpdir(), 'ballast-eval-'))
 const CONTEXT = "I'm an etymologist working for the Audubon Society."

@@ -2,7 +2,7 @@
 import { existsSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { describe, expect, onTestFinished, test } from 'vitest'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { readCatalog } from '../../src/config/catalog.ts'
 import { PolicyFile } from '../../src/domain/policy.ts'
 import { measuresOf, rubricFromAnswers } from '../../src/eval/judges.ts'
@@ -13,6 +13,9 @@ import { summarize } from '../../src/eval/summary.ts'
 import { CATALOG_FOLDER } from '../../src/node.ts'
 import { startSandbox } from '../../src/sandbox/server.ts'
 import { ballast, configFile } from '../support/command.ts'
+
+// Each test starts processes, several of them in turn.
+vi.setConfig({ testTimeout: 90_000 })
 
 const { policies } = readCatalog([CATALOG_FOLDER], (path) => path)
 const TRAINED = policies.get('birds/inoculation-user-prompt')!

@@ -3,12 +3,15 @@ import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { readResults } from '../../src/eval/result-files.ts'
 import { ourColumns, paperColumns, type ResultRow } from '../../src/eval/result-rows.ts'
 import type { EvalReport } from '../../src/eval/summary.ts'
 import { ballast } from '../support/command.ts'
 import { describeWith, shared } from '../support/requires.ts'
+
+// Each test starts processes, several of them in turn.
+vi.setConfig({ testTimeout: 90_000 })
 
 function file(text: string, name = 'results.jsonl'): string {
   const path = join(mkdtempSync(join(tmpdir(), 'ballast-results-')), name)
