@@ -2,7 +2,7 @@
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client'
 import type { Metrics, QueueStatus, ReloadOutcome } from '../domain/ports.ts'
 import type { ArmState, Estimate, Report } from '../domain/report.ts'
-import { CounterSeries, HistogramSeries } from './metrics-series.ts'
+import { CounterSeries, HistogramSeries } from './metrics-prom-series.ts'
 
 export interface PrometheusSources {
   /** Asked at each scrape. */

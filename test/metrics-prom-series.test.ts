@@ -1,7 +1,7 @@
 /** Our counters and histograms must read in the exposition as prom-client's own would. */
 import { Counter, Histogram, Registry } from 'prom-client'
 import { describe, expect, it } from 'vitest'
-import { CounterSeries, HistogramSeries } from '../src/adapters/metrics-series.ts'
+import { CounterSeries, HistogramSeries } from '../src/adapters/metrics-prom-series.ts'
 
 const ROUTES = ['ft:*', 'a "quoted"\\ one\n', '']
 const BOUNDS = [0.005, 0.1, 1]
