@@ -58,9 +58,10 @@ for (const [slower, what] of [
   [1, 'both arms alike'],
   [3, 'the treatment three times as late'],
 ] as const) {
-  const { watermark, arrival } = delayed(size, 4000, slower)
-  alarms(`drift and ramp as above, 4,000, judged late, ${what}: order of requests`, watermark)
-  alarms(`drift and ramp as above, 4,000, judged late, ${what}: order of arrival`, arrival)
+  const { followed, arrival } = delayed(size, 4000, slower)
+  const name = `drift and ramp as above, 4,000, judged late, ${what}`
+  alarms(`${name}: as followed`, followed)
+  alarms(`${name}: order of arrival`, arrival)
 }
 const users = clustered(size, 0.1, 1000)
 alarms('rate 10%, five verdicts a user, ICC 0.3, 1,000 users: all', users.allVerdicts)

@@ -8,7 +8,7 @@ import { ArmComparisons } from '../src/stats/arm-comparisons.ts'
 import { BlockEProcess } from '../src/stats/block-e-process.ts'
 import type { Side } from '../src/stats/blocks.ts'
 import { SEQUENTIAL_CAP, sampleSize } from '../src/stats/sample-size.ts'
-import { VerdictOrder } from '../src/stats/verdict-order.ts'
+import { FollowedOrder } from './followed-order.ts'
 import { ALPHA, type FalseAlarms, Looks, shares, THRESHOLD } from './looks.ts'
 import { seeded } from './random.ts'
 
@@ -53,58 +53,51 @@ function ramp(progress: number): { rate: number; share: number } {
 }
 
 export interface Disorder {
-  /** In the order of the requests, restored by a watermark. */
-  readonly watermark: FalseAlarms
+  /** As a follower counts them. */
+  readonly followed: FalseAlarms
   /** In the order of arrival. */
   readonly arrival: FalseAlarms
-  /** Share of the verdicts that came too late for the watermark. */
+  /** Share of the verdicts that the follower left out because they came late. */
   readonly late: number
 }
 
+/** As long as `decisions.wait` by default. */
+const WAIT_MS = 120_000
+
 /**
- * The same drift and ramp, a request a second, while judging takes an exponentially distributed time: half a minute for
- * the control's negatives and five for its positives, `slower` times that for the treatment's. The watermark waits four
- * hours.
+ * The same drift and ramp, a request a second. An answer takes 20 seconds on average, judging half a minute for negatives
+ * and five minutes for positives, all exponentially distributed and `slower` times that in the treatment's arm. Each
+ * verdict is a look.
  */
 export function delayed({ runs, seed }: Size, verdicts: number, slower: number): Disorder {
   const next = seeded(seed)
   const all = Array.from({ length: runs }, () => {
-    const arrivals = Array.from({ length: verdicts }, (_, i) => {
+    const requests = Array.from({ length: verdicts }, (_, i) => {
       const { rate, share } = ramp(i / verdicts)
-      const arm: Side = next() < share ? 'treatment' : 'control'
+      const side: Side = next() < share ? 'treatment' : 'control'
       const positive = next() < rate
-      const mean = (positive ? 300_000 : 30_000) * (arm === 'treatment' ? slower : 1)
+      const took = (mean: number) => -mean * (side === 'treatment' ? slower : 1) * Math.log(1 - next())
       const requestedAt = i * 1000
-      return {
-        requestedAt,
-        requestId: String(i),
-        arm,
-        positive,
-        arrivedAt: requestedAt - mean * Math.log(1 - next()),
-      }
-    }).sort((x, y) => x.arrivedAt - y.arrivedAt)
-    const [arrival, watermark] = [new Looks(null), new Looks(null)]
-    const order = new VerdictOrder({ wait: 4 * 3_600_000 })
-    const release = (now: number) => {
-      for (const { arm, positive } of order.release(now)) watermark.add({ side: arm as Side, positive })
+      const storedAt = requestedAt + took(20_000)
+      return { requestedAt, storedAt, judgedAt: storedAt + took(positive ? 300_000 : 30_000), side, positive }
+    })
+    const [arrival, followed] = [new Looks(null), new Looks(null)]
+    const order = new FollowedOrder(requests, WAIT_MS)
+    for (const request of requests.toSorted((x, y) => x.judgedAt - y.judgedAt)) {
+      arrival.add(request)
+      for (const counted of order.read(request.judgedAt)) followed.add(counted)
     }
-    for (const verdict of arrivals) {
-      arrival.add({ side: verdict.arm, positive: verdict.positive })
-      release(verdict.arrivedAt)
-      order.add(verdict)
-    }
-    release(Infinity)
-    return { arrival, watermark, late: order.late }
+    for (const counted of order.read(Infinity)) followed.add(counted)
+    return { arrival, followed, late: order.late }
   })
+  const sharesOf = (order: 'followed' | 'arrival') =>
+    shares(
+      all.map((run) => run[order]),
+      null,
+    )
   return {
-    watermark: shares(
-      all.map((run) => run.watermark),
-      null,
-    ),
-    arrival: shares(
-      all.map((run) => run.arrival),
-      null,
-    ),
+    followed: sharesOf('followed'),
+    arrival: sharesOf('arrival'),
     late: all.reduce((sum, { late }) => sum + late, 0) / (runs * verdicts),
   }
 }

@@ -117,8 +117,8 @@ export class EvidenceFollower {
   /** @returns null when another process was faster. */
   private async advance(name: string, followed: Followed, opened: Known): Promise<Known | null> {
     const { store, page = PAGE } = this.deps
-    const { evidence } = opened
-    let { revision, searched } = opened
+    const { evidence, searched } = opened
+    let { revision } = opened
     const query = queryOf(followed, evidence.since)
     const watermark = await this.watermark(followed)
     const until = after(watermark)
@@ -127,15 +127,17 @@ export class EvidenceFollower {
       revision++
       return written
     }
-    while (searched === null || searched.requestedAt < until.requestedAt) {
-      const verdicts = await store.decisiveVerdicts(query, searched ?? evidence.cursor, until, page)
+    // Another process, whose clock is ahead, may have read further than this one would.
+    let from = later(searched, evidence.cursor)
+    while (from === null || from.requestedAt < until.requestedAt) {
+      const verdicts = await store.decisiveVerdicts(query, from, until, page)
       for (const verdict of verdicts) evidence.add(verdict, watermark)
       if (verdicts.length > 0 && !(await write())) return null
-      searched = verdicts.length < page ? until : evidence.cursor
+      from = verdicts.length < page ? until : evidence.cursor
     }
     const lookedAgain = await this.lookAgain(evidence, query, watermark)
     if (lookedAgain && !(await write())) return null
-    return { evidence, revision, searched }
+    return { evidence, revision, searched: from }
   }
 
   /** Counts late verdicts. @returns whether that changed anything. */
@@ -171,6 +173,12 @@ export class EvidenceFollower {
 /** The place behind every request of a moment and before those of the next. */
 function after(moment: number): RequestOrder {
   return { requestedAt: Math.floor(moment) + 1, sampleId: '' }
+}
+
+/** The one that is further on, by their times; where these are the same, the second. */
+function later(one: RequestOrder | null, other: RequestOrder | null): RequestOrder | null {
+  if (one === null || other === null) return one ?? other
+  return one.requestedAt > other.requestedAt ? one : other
 }
 
 /** A person who switches an arm on again has seen the evidence: it begins anew. Milliseconds since the epoch. */

@@ -3,7 +3,7 @@
  * `report.ts`; the state is what a process that follows an experiment keeps.
  *
  * An update costs the same at the first verdict and the millionth, and nothing is reread. States cannot be merged: one
- * process has to see the verdicts of an experiment and check, in the order of the requests (`verdict-order.ts`).
+ * process has to see the verdicts of an experiment and check, in the order of the requests (`evidence.ts`).
  */
 import { z } from 'zod'
 import type { Decision } from '../domain/report.ts'

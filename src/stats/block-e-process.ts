@@ -6,7 +6,7 @@
  * stopping", J. Stat. Plan. Inference 230.
  *
  * Valid only if verdicts enter in the order of their requests and are waited for equally long in both arms (see
- * `verdict-order.ts`), blocks form whatever the outcomes, and the arms' weights stay the same within a block.
+ * `evidence.ts`), blocks form whatever the outcomes, and the arms' weights stay the same within a block.
  *
  * The state is 20 numbers, whatever the number of verdicts, and an update costs the same at the first verdict
  * and the millionth. Two states cannot be merged: what a block is bet on depends on the blocks before it.

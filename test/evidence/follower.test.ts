@@ -20,8 +20,9 @@ const QUERY = {
   arms: FOLLOWED.experiment.arms.map(({ name, policyHash }) => ({ arm: name, policyHash })),
 }
 
-function follow(store: SqliteStore, clock: { now: number }, log: Log = noLog): EvidenceFollower {
-  return new EvidenceFollower({ store, wait: () => WAIT, log, now: () => clock.now, page: 3 })
+/** @param behind how much its clock is behind. */
+function follow(store: SqliteStore, clock: { now: number }, log: Log = noLog, behind = 0): EvidenceFollower {
+  return new EvidenceFollower({ store, wait: () => WAIT, log, now: () => clock.now - behind, page: 3 })
 }
 
 /** One pass over all that counts, in order. */
@@ -69,7 +70,8 @@ describe('whoever follows an experiment', () => {
       async (requests, updates) => {
         const store = await openStore()
         const clock = { now: 0 }
-        const followers = [0, 1, 2].map(() => follow(store, clock))
+        const start = (who: number) => follow(store, clock, noLog, who * 40_000)
+        const followers = [0, 1, 2].map(start)
         const steps: Step[] = [
           ...requests.flatMap(({ streamed, judged, verdict, ...given }, index): Step[] => {
             const assignment = given.requestedAt < 100_000 ? 'v' : 'w'
@@ -88,7 +90,7 @@ describe('whoever follows an experiment', () => {
           else if ('judge' in step) await store.addVerdict(verdictOf(step.judge, step.verdict))
           else {
             // As after kill -9: it knows nothing but what is stored.
-            if (step.anew) followers[step.who[0]!] = follow(store, clock)
+            if (step.anew) followers[step.who[0]!] = start(step.who[0]!)
             await Promise.all(step.who.map((who) => followers[who]!.update(FOLLOWED)))
           }
         }
