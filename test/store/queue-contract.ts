@@ -113,6 +113,17 @@ export function queueContract(engine: Engine): void {
       expect(await mine.status()).toEqual({ depth: 0, oldestAt: null })
     })
 
+    test('waits no longer because somebody says so who lost the sample to another one', async () => {
+      const [mine, other] = await openTwice(engine)
+      await mine.offer(makeSample())
+      const [lost] = await mine.take(1, 50)
+      await sleep(100)
+      const [held] = await other.take(1, LONG)
+      await other.retry(held!, 0)
+      await mine.retry(lost!, LONG)
+      expect(await other.take(1, LONG)).toMatchObject([{ attempts: 3 }])
+    })
+
     test('lets whoever lost a lease say how long the sample waits, until another one has it', async () => {
       const store = await openNew(engine)
       await store.offer(makeSample())
