@@ -25,10 +25,7 @@ function follow(
   for (let index = 0; index < verdicts; index++) {
     const name = names[Math.floor(next() * names.length)]!
     const place = { requestedAt: index + 1, sampleId: String(index) }
-    evidence.add(
-      { ...place, arm: name, positive: next() < rates[name]!, assignment: 'w', probability: 1 },
-      1e9,
-    )
+    evidence.add({ ...place, arm: name, positive: next() < rates[name]!, assignment: 'w' }, 1e9)
   }
   return { experiment, evidence, due: findDue(experiment, evidence) }
 }
@@ -53,10 +50,7 @@ describe('rollback', () => {
     for (let index = 0; index < 2_000; index++) {
       const place = { requestedAt: 1_000 + index, sampleId: `more ${index}` }
       const name = index % 2 === 0 ? 'control' : 'one'
-      evidence.add(
-        { ...place, arm: name, positive: name === 'control', assignment: 'w', probability: 1 },
-        1e9,
-      )
+      evidence.add({ ...place, arm: name, positive: name === 'control', assignment: 'w' }, 1e9)
     }
     expect(evidence.reported.results()[0]!.logEWorse).toBeLessThan(Math.log(20))
     expect(acts(findDue(experiment, evidence))).toEqual(['rollback one off'])
