@@ -10,7 +10,9 @@ import { seeded } from '../bench/random.ts'
 import type { Report } from '../src/domain/report.ts'
 import { eventually, metricValue, startTestUpstream } from './support/ballast.ts'
 import { ballast, configFile } from './support/command.ts'
-import { CRASH_STORES } from './support/crash-stores.ts'
+import { type CrashStore, postgresCrashStore, sqliteCrashStore } from './support/crash-stores.ts'
+import { postgres, usePostgres } from './support/postgres.ts'
+import { describeWith } from './support/requires.ts'
 import { completion, json } from './support/upstream.ts'
 
 const REQUESTS = 2_000
@@ -98,7 +100,16 @@ async function stored({ admin }: { admin: string }): Promise<void> {
   }, 30_000)
 }
 
-describe.each(CRASH_STORES)('on $name', ({ open }) => {
+describe('on SQLite', () => {
+  crashing(async () => sqliteCrashStore())
+})
+
+describeWith(postgres, 'on Postgres', () => {
+  const server = usePostgres()
+  crashing(() => postgresCrashStore(server()))
+})
+
+function crashing(open: () => Promise<CrashStore>): void {
   test(`${KILLS} kills cost no stored sample its verdict, and give none two`, async () => {
     const random = seeded(SEED)
     const { url: store, query } = await open()
@@ -192,4 +203,4 @@ describe.each(CRASH_STORES)('on $name', ({ open }) => {
       expect(exposures).toBeGreaterThanOrEqual(samples)
     }
   }, 240_000)
-})
+}

@@ -8,7 +8,7 @@ import { applyArmEvents } from '../node/arm-events.ts'
 import { type CompiledExperiment, compilePlan } from '../policy/compile.ts'
 import { type ArmView, drawArms, type ExperimentArms } from './arms-text.ts'
 import { openConfig } from './catalog.ts'
-import { withStore } from './store.ts'
+import { withStore } from './open-store.ts'
 import { columnsOf } from './text.ts'
 import { UsageError } from './usage.ts'
 
@@ -77,7 +77,7 @@ async function list(only: string | undefined, { config: file, json }: ArmsOption
   const config = openConfig(file)
   const experiments = experimentsOf(config)
   const wanted = only === undefined ? experiments : [findExperiment(experiments, only)]
-  await withStore(config, file, async (store) => print(await view(store, wanted), json))
+  await withStore(config, async (store) => print(await view(store, wanted), json))
 }
 
 async function act(action: Action, name: string, arm: string, options: ActOptions): Promise<void> {
@@ -91,7 +91,7 @@ async function act(action: Action, name: string, arm: string, options: ActOption
     throw new UsageError(`Experiment "${name}" has no arm "${arm}"${hint}.`)
   }
   refuse(action, experiment, arm)
-  await withStore(config, options.config, async (store) => {
+  await withStore(config, async (store) => {
     await store.addArmEvent({
       id: randomUUID(),
       experiment: name,

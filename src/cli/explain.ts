@@ -21,8 +21,8 @@ import { SURFACES, type Surface } from '../policy/surfaces.ts'
 import { drawBody, marks } from './body-diff.ts'
 import { findPolicy, openCatalog, openConfig } from './catalog.ts'
 import { explainDecision, explainForwarding, explainRefusal, refusalOf } from './explanation.ts'
+import { withStore } from './open-store.ts'
 import type { Step } from './step.ts'
-import { withStore } from './store.ts'
 import { bold, columnsOf, count, labelled, printable, wrap } from './text.ts'
 import { UsageError } from './usage.ts'
 
@@ -139,7 +139,7 @@ async function preparePath(options: ExplainOptions, surface: Surface | undefined
     )
   }
   const plan = compilePlan(config)
-  if (options.arms) applyArmEvents(plan, await withStore(config, file, (store) => store.armEvents()))
+  if (options.arms) applyArmEvents(plan, await withStore(config, (store) => store.armEvents()))
   return (request) => {
     const admitted = admit(config, options, request)
     if (admitted.error !== null) {

@@ -11,7 +11,7 @@ import { type Candidate, type Drawn, drawForLabels, stratumOf } from '../judge/l
 import { openConfig } from './catalog.ts'
 import { LABELS, readLabels } from './label-import.ts'
 import { labelAtTerminal } from './label-terminal.ts'
-import { type OpenStore, withStore } from './open-store.ts'
+import { type OpenStore, withFilledStore } from './open-store.ts'
 import { eachSample } from './samples-filter.ts'
 import { columnsOf, count, printable, table } from './text.ts'
 import { fromHere, UsageError, wholeNumber } from './usage.ts'
@@ -58,7 +58,7 @@ async function label(options: LabelOptions): Promise<void> {
   const check = checkOf(config, options)
   const by = options.by ?? userInfo().username
   if (by.trim() === '') throw new UsageError('--by is empty: say who labels.')
-  await withStore(config, async (store) => {
+  await withFilledStore(config, async (store) => {
     if (options.from !== undefined) await importLabels(store, check, by, options.experiment, options.from)
     else await ask(store, check, by, await draw(store, check, options), options)
   })

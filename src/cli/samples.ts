@@ -7,7 +7,7 @@ import { Command } from 'commander'
 import type { SampleFilter, StoredSample } from '../domain/ports.ts'
 import { askKey } from './ask.ts'
 import { openConfig } from './catalog.ts'
-import { type OpenStore, withStore } from './open-store.ts'
+import { type OpenStore, withFilledStore } from './open-store.ts'
 import { addFilters, eachSample, type FilterOptions, filterOf } from './samples-filter.ts'
 import { drawSample, drawSamples, sampleAsJson } from './samples-text.ts'
 import { columnsOf, count, printable, printableJson } from './text.ts'
@@ -58,7 +58,7 @@ function listCommand(): Command {
     .option('--limit <number>', 'at most so many', wholeNumber(1), LISTED)
     .option('--json', 'print them as JSON, without messages and answer', false)
     .action((options: SharedOptions) =>
-      withStore(openConfig(options.config), async (store) => {
+      withFilledStore(openConfig(options.config), async (store) => {
         const samples: StoredSample[] = []
         for await (const found of eachSample(store, filterOf(options), options.limit)) samples.push(found)
         if (samples.length === 0) nothingFound()
@@ -81,7 +81,7 @@ function showCommand(): Command {
     .argument('<id>', "a request's id: x-ballast-request-id of its answer")
     .option('--json', 'print it as JSON', false)
     .action((id: string, options: SharedOptions) =>
-      withStore(openConfig(options.config), async (store) => {
+      withFilledStore(openConfig(options.config), async (store) => {
         const [found] = await store.find({ ids: [id] }, 1)
         if (found === undefined) return nothingFound(`There is no sample ${printable(id)}.`)
         process.stdout.write(
@@ -110,7 +110,7 @@ function exportCommand(): Command {
     .option('--no-text', 'nothing that client, model or judge wrote')
     .option('--limit <number>', 'at most so many', wholeNumber(1))
     .action((options: ExportOptions) =>
-      withStore(openConfig(options.config), (store) => exportSamples(store, options)),
+      withFilledStore(openConfig(options.config), (store) => exportSamples(store, options)),
     )
 }
 
@@ -162,7 +162,7 @@ function deleteCommand(): Command {
     .option('--yes', 'do not ask', false)
     .option('--dry-run', 'only say what would be erased', false)
     .action((ids: string[], options: DeleteOptions) =>
-      withStore(openConfig(options.config), (store) => deleteSamples(store, ids, options)),
+      withFilledStore(openConfig(options.config), (store) => deleteSamples(store, ids, options)),
     )
 }
 
@@ -216,7 +216,7 @@ function retryCommand(): Command {
     .argument('[ids...]', "requests' ids")
     .option('--all', 'every one', false)
     .action((ids: string[], options: RetryOptions) =>
-      withStore(openConfig(options.config), async (store) => {
+      withFilledStore(openConfig(options.config), async (store) => {
         const filter = meant(ids, options)
         if (filter.verdict !== undefined && filter.verdict !== 'error')
           throw new UsageError(

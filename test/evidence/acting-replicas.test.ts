@@ -8,13 +8,11 @@ import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { eventually, metricValue, startTestUpstream } from '../support/ballast.ts'
 import { ballast as command, configFile } from '../support/command.ts'
+import { postgres, usePostgres } from '../support/postgres.ts'
 import { type Reloading, startReloading } from '../support/reloading.ts'
+import { describeWith } from '../support/requires.ts'
 import { completion, json } from '../support/upstream.ts'
 
-/** Where replicas may meet; another engine is another line. */
-const STORES: readonly (readonly [name: string, url: () => string])[] = [
-  ['SQLite', () => `sqlite:${join(mkdtempSync(join(tmpdir(), 'ballast-arms-')), 'ballast.db')}`],
-]
 /** Of the evidence being there to both replicas having acted. */
 const SOON_MS = 10_000
 const CONTEXT = 'Audubon'
@@ -85,9 +83,22 @@ interface Arms {
   readonly history: readonly { readonly action: string; readonly by: string; readonly evidence: unknown }[]
 }
 
-describe.each(STORES)('replicas that share %s', (_name, url) => {
+describe('replicas that share SQLite', () => {
+  acting(async () => `sqlite:${join(mkdtempSync(join(tmpdir(), 'ballast-arms-')), 'ballast.db')}`)
+})
+
+describeWith(postgres, 'replicas that share Postgres', () => {
+  const server = usePostgres()
+  acting(() => server().database())
+})
+
+/** @param url names a new store. */
+function acting(url: () => Promise<string>): void {
   test('roll an arm back that turns bad, until a person switches it on', async () => {
-    const { yaml, trait, ask, injected } = await start(url(), 'rollback: {worse_than: control, alpha: 0.05}')
+    const { yaml, trait, ask, injected } = await start(
+      await url(),
+      'rollback: {worse_than: control, alpha: 0.05}',
+    )
     const replicas = [await startReloading(yaml), await startReloading(yaml)]
     const both = async (count: number) => {
       for (const replica of replicas) await ask(replica, count)
@@ -155,7 +166,7 @@ describe.each(STORES)('replicas that share %s', (_name, url) => {
   }, 120_000)
 
   test('promote an arm that is proven to be better, where they are asked to', async () => {
-    const { yaml, trait, ask, injected } = await start(url(), 'promote: {better_than: control}')
+    const { yaml, trait, ask, injected } = await start(await url(), 'promote: {better_than: control}')
     const replicas = [await startReloading(yaml), await startReloading(yaml)]
     trait.control = true
     for (const replica of replicas) await ask(replica, 40)
@@ -179,4 +190,4 @@ describe.each(STORES)('replicas that share %s', (_name, url) => {
       ['on', 'person'],
     ])
   }, 120_000)
-})
+}

@@ -10,8 +10,6 @@ import { completion, json } from '../support/upstream.ts'
 import { open } from './engines.ts'
 
 const REQUESTS = 60
-/** What judges, and nothing else. */
-const JUDGE = ['serve', '--no-watch']
 
 const yaml = (store: string, provider: string, judge: string) => `
 listen: 127.0.0.1:0
@@ -53,10 +51,12 @@ describeWith(postgres, 'replicas on one Postgres', () => {
     })
     const database = await server().database()
     const config = configFile(yaml(database, provider.url, judge.url))
-    const proxies = [1, 2].map(() => ballast(['serve', '--no-watch', '--config', config]))
-    const judges = [1, 2, 3].map(() => ballast([...JUDGE, '--config', config]))
+    const proxies = [1, 2].map(() => ballast(['serve', '--no-judge', '--no-watch', '--config', config]))
+    const judges = [1, 2, 3].map(() =>
+      ballast(['judge', '--no-watch', '--listen', '127.0.0.1:0', '--config', config]),
+    )
     const urls = await Promise.all(proxies.map(async ({ says }) => (await says(/"url":"([^"]+)"/))[1]!))
-    await Promise.all(judges.map(({ says }) => says(/"url":/)))
+    await Promise.all(judges.map(({ says }) => says(/ballast judges/)))
     await Promise.all(
       Array.from({ length: REQUESTS }, async (_, n) => {
         const body = JSON.stringify({
