@@ -209,7 +209,7 @@ describe('docs/commands.md', () => {
 
   test('has a section for each command there is', async () => {
     const { stdout } = await run('npm run -s ballast -- --help')
-    const named = [...stdout.matchAll(/^ {2}(?!help)([a-z]\w*)(?: \[options\])? {2,}/gm)].map(
+    const named = [...stdout.matchAll(/^ {2}(?!help)([a-z]\w*)(?: \[[a-z.]+\])* {2,}/gm)].map(
       (match) => match[1],
     )
     expect([...text.matchAll(/^## (\w+)$/gm)].map((match) => match[1]).sort()).toEqual(named.sort())
