@@ -117,7 +117,7 @@ describe('ballast check', () => {
       .replace('salt: salt-is', 'ramp: {2026-11-08: 1, 2026-11-01: 0.1}\n    salt: salt-is')
       .replace(
         'judge:',
-        '  tone: {arms: {control: {weight: 1}, picky: {weight: 1, policy: mine/picky, off: true}}, check: misalignment, sample: 0.1}\njudge:',
+        '  tone: {arms: {control: {weight: 1}, picky: {weight: 1, policy: mine/picky, off: true}}, check: misalignment, sample: 0.1, rollback: {above: 0.2}, promote: {}}\njudge:',
       )
     const [text, json] = await Promise.all([check(yaml), check(yaml, '--json')])
     expect([text.code, text.stderr]).toEqual([0, 'FILE: 0 problems, 0 warnings.\n'])
@@ -136,13 +136,23 @@ describe('ballast check', () => {
     }
     expect(words).toContain('else the request itself; of them 10% from 2026-11-01, 100% from 2026-11-08')
     expect(words).toContain(
+      'an arm is rolled back when proven worse than control, or above 20%; an arm is promoted when proven better than control',
+    )
+    expect(words).toContain(
       'mine/picky: only where the header x-a is "a" or "b"; a request without a place for it is sent as it came',
     )
     expect(Math.max(...text.stdout.split('\n').map((line) => line.length))).toBeLessThanOrEqual(80)
     expect(JSON.parse(json.stdout).plan).toMatchObject({
       holdout: 0.05,
       routes: [{ experiments: [{ experiment: 'birds', share: 0.75 }, { weight: 1 }] }, {}, {}],
-      experiments: [{ ramp: { '2026-11-01': 0.1 } }, { arms: [{ off: false }, { off: true }] }],
+      experiments: [
+        { ramp: { '2026-11-01': 0.1 }, rollback: null, promote: null },
+        {
+          arms: [{ off: false }, { off: true }],
+          rollback: { worse_than: 'control', alpha: 0.05, above: 0.2 },
+          promote: { better_than: 'control', alpha: 0.05 },
+        },
+      ],
       upstreams: [{}, { headers: { response: ['default', 'x-*'], set: ['x-secret'] } }],
     })
   })

@@ -57,7 +57,7 @@ export function drawPlan(plan: PlanView, columns = columnsOf(process.stdout)): s
             off ? `switched off (${policy ?? 'nothing injected'})` : (policy ?? 'nothing injected'),
           ]),
         ],
-        `by ${experiment.unit.join(', ')}, else the request itself${rampInWords(experiment)}`,
+        `by ${experiment.unit.join(', ')}, else the request itself${rampInWords(experiment)}${rulesInWords(experiment)}`,
       ),
     ),
     ...(plan.policies.length === 0
@@ -129,6 +129,17 @@ function servedInWords({ experiment, experiments, policy, check, sample }: Route
 function experimentInWords({ experiment, check, off }: ExperimentView): string {
   const measured = check === null ? 'not measured' : `check ${check}`
   return `Experiment ${experiment}, ${off ? 'switched off' : measured}`
+}
+
+/** What ballast does to arms by itself. */
+function rulesInWords({ rollback, promote }: ExperimentView): string {
+  const above = rollback?.above == null ? '' : `, or above ${percentage(rollback.above)}`
+  return [
+    rollback && `an arm is rolled back when proven worse than ${rollback.worse_than}${above}`,
+    promote && `an arm is promoted when proven better than ${promote.better_than}`,
+  ]
+    .map((it) => (it ? `; ${it}` : ''))
+    .join('')
 }
 
 function rampInWords({ ramp }: ExperimentView): string {

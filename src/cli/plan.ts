@@ -7,6 +7,7 @@ import type { Policy } from '../domain/policy.ts'
 import type { Keep } from '../domain/sample.ts'
 import { shownStore } from '../domain/store-address.ts'
 import { defaultUpstream } from '../node/snapshot.ts'
+import { baselineOf } from '../policy/rules.ts'
 import { experimentsOf, modelsOf } from './warnings.ts'
 
 export interface PlanView {
@@ -84,6 +85,13 @@ export interface ExperimentView {
     /** Whether its kill switch is thrown, or that of all arms. */
     readonly off: boolean
   }[]
+  /** When ballast acts on arms by itself; null where it does not. */
+  readonly rollback: {
+    readonly worse_than: string
+    readonly alpha: number
+    readonly above: number | null
+  } | null
+  readonly promote: { readonly better_than: string; readonly alpha: number } | null
 }
 
 export interface PolicyView {
@@ -219,8 +227,11 @@ function viewRoute(route: Route): RouteView {
 
 function viewExperiment(
   experiment: string,
-  { unit, arms, ramp, off = false, check, sample }: Experiment,
+  { unit, arms, ramp, off = false, check, sample, rollback, promote }: Experiment,
 ): ExperimentView {
+  const baseline = baselineOf(
+    Object.entries(arms).map(([name, { policy }]) => ({ name, policyId: policy ?? null })),
+  ).name
   const total = Object.values(arms).reduce((sum, { weight }) => sum + weight, 0)
   return {
     experiment,
@@ -236,5 +247,15 @@ function viewExperiment(
       sample: typeof sample === 'object' ? (sample[arm] ?? 0) : (sample ?? 0),
       off: off || armOff,
     })),
+    rollback:
+      rollback === undefined
+        ? null
+        : {
+            worse_than: rollback.worse_than ?? baseline,
+            alpha: rollback.alpha,
+            above: rollback.above ?? null,
+          },
+    promote:
+      promote === undefined ? null : { better_than: promote.better_than ?? baseline, alpha: promote.alpha },
   }
 }
