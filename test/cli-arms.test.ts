@@ -95,7 +95,7 @@ describe('ballast arms', () => {
   test('says what to do where the store is in memory, or the configuration has the last word', async () => {
     const memory = await arms(configFile(yaml('memory')), 'off', 'birds', 'etymologist', '--reason', 'x')
     expect(memory.code).toBe(2)
-    expect(memory.stderr).toContain('`store: memory`, which only the running ballast can see')
+    expect(memory.stderr).toContain('(store: memory), which only the running ballast can see')
     const off = configFile(yaml(newStore(), 'off: true'))
     const { code, stderr } = await arms(off, 'on', 'birds', 'etymologist', '--reason', 'x')
     expect(code).toBe(2)

@@ -120,7 +120,7 @@ describe('ballast samples list', () => {
     const config = configFile(`store: memory${yaml}`)
     const { code, stderr } = await ballast(['samples', 'list', '--config', config]).finished
     expect(code).toBe(2)
-    expect(stderr).toContain('in the memory')
+    expect(stderr).toContain('in memory')
   })
 })
 

@@ -8,6 +8,9 @@ import { restoredRow, storable } from './store-text.ts'
 const SCHEMA = 'ballast'
 /** A process writes a few statements per sampled request; more connections would only queue up at the same tallies. */
 const CONNECTIONS = 10
+/** For a statement; the longest reads a page. */
+const ANSWER_MS = 60_000
+const KEEP_ALIVE_MS = 10_000
 const CONNECT_MS = 10_000
 const IDLE_MS = 30_000
 const BIGINT = 20
@@ -19,7 +22,9 @@ export interface PostgresPlace {
     readonly connectionString: string
     readonly application_name: string
     readonly connectionTimeoutMillis: number
+    readonly query_timeout: number
     readonly keepAlive: boolean
+    readonly keepAliveInitialDelayMillis: number
   }
 }
 
@@ -36,7 +41,10 @@ export function postgresPlace(url: string): PostgresPlace {
       connectionString: place.href,
       application_name: 'ballast',
       connectionTimeoutMillis: CONNECT_MS,
+      // A connection that has gone deaf is given up, and not waited for as long as the kernel would.
+      query_timeout: ANSWER_MS,
       keepAlive: true,
+      keepAliveInitialDelayMillis: KEEP_ALIVE_MS,
     },
   }
 }

@@ -106,7 +106,11 @@ export abstract class SqlStore implements Store, Archive {
         .set({ done: 1, ...(eraseText ? NO_TEXT : {}) })
         .where('id', '=', sampleId)
         .execute()
-      if ((result.numInsertedOrUpdatedRows ?? 0n) === 0n) return false
+      if ((result.numInsertedOrUpdatedRows ?? 0n) === 0n) {
+        // Somebody was first, and may have kept what the judge wrote.
+        if (eraseText) await eraseScores(transaction, sampleId)
+        return false
+      }
       const row = await transaction
         .selectFrom('samples')
         .selectAll()
@@ -295,15 +299,23 @@ export abstract class SqlStore implements Store, Archive {
   async addArmEvent(event: ArmEvent): Promise<void> {
     await this.transact(async (transaction) => {
       await this.ordered(transaction)
-      const { last } = await transaction
-        .selectFrom('arm_events')
-        .select((eb) => eb.fn.coalesce(eb.fn.max('seq'), sql<number>`0`).as('last'))
-        .executeTakeFirstOrThrow()
-      await transaction
-        .insertInto('arm_events')
-        .values({ ...event, seq: Number(last) + 1 })
-        .onConflict((conflict) => conflict.column('id').doNothing())
-        .execute()
+      const all = await transaction.selectFrom('arm_events').selectAll().orderBy('seq').execute()
+      if (all.some(({ id }) => id === event.id)) return
+      const own = all.filter(({ experiment }) => experiment === event.experiment)
+      const latest = new Map(own.map((it) => [it.arm, it]))
+      // In the order of their storing: whoever undoes something with a clock that is behind undoes it all the same.
+      const at = Math.max(event.at, Number(own.at(-1)?.at ?? 0) + 1)
+      // A promotion ends the one before it, which must not come back when this one is undone.
+      const replaced = [...latest.values()]
+        .filter((it) => event.action === 'promoted' && it.action === 'promoted' && it.arm !== event.arm)
+        .map(({ experiment, arm }) => ({
+          ...{ experiment, arm, action: 'on', by: event.by, evidence: null },
+          id: `${event.id} in place of ${arm}`,
+          reason: `${event.arm} was promoted in its place`,
+        }))
+      const seq = Number(all.at(-1)?.seq ?? 0) + 1
+      const added = [...replaced, event].map((it, index) => ({ ...it, at, seq: seq + index }))
+      await transaction.insertInto('arm_events').values(added).execute()
     })
   }
 
@@ -582,18 +594,36 @@ async function eraseSome(
   filter: SampleFilter,
   limit: number,
 ): Promise<number> {
-  const rows = await judgedRows(transaction, filter, limit).where('samples.erased', '=', 0).execute()
-  await transaction
+  const found = await judgedRows(transaction, filter, limit).where('samples.erased', '=', 0).execute()
+  // One that was put back to be judged again meanwhile keeps its texts: it is a waiting one now.
+  const erased = await transaction
     .updateTable('samples')
     .set(NO_TEXT)
-    .where('id', 'in', [...rows.map(({ id }) => id), ''])
+    .where('id', 'in', [...found.map(({ id }) => id), ''])
+    .where('done', '=', 1)
+    .returning('id')
     .execute()
-  for (const { id, scores: given } of rows) {
+  for (const { id } of erased) await eraseScores(transaction, id)
+  return erased.length
+}
+
+/** What the judge wrote of a sample may quote it. */
+async function eraseScores(transaction: Transaction<Tables>, sampleId: string): Promise<void> {
+  const rows = await transaction
+    .selectFrom('verdicts')
+    .select(['check_id', 'scores'])
+    .where('sample_id', '=', sampleId)
+    .execute()
+  for (const { check_id: check, scores: given } of rows) {
     const scores = JSON.stringify(withoutTexts(JSON.parse(given) as Scores))
     if (scores === given) continue
-    await transaction.updateTable('verdicts').set({ scores }).where('sample_id', '=', id).execute()
+    await transaction
+      .updateTable('verdicts')
+      .set({ scores })
+      .where('sample_id', '=', sampleId)
+      .where('check_id', '=', check)
+      .execute()
   }
-  return rows.length
 }
 
 async function rejudgeSome(
@@ -604,22 +634,27 @@ async function rejudgeSome(
   const rows = await judgedRows(transaction, { ...filter, erased: false }, limit)
     .where('verdicts.verdict', '=', 'error')
     .execute()
+  // Of two who do it at the same time one gets a sample, and one that was erased meanwhile stays as it is.
+  const again = await transaction
+    .updateTable('samples')
+    .set({ done: 0, visible_at: 0, attempts: 0 })
+    .where('id', 'in', [...rows.map(({ id }) => id), ''])
+    .where('done', '=', 1)
+    .where('erased', '=', 0)
+    .returning('id')
+    .execute()
+  const ids = again.map(({ id }) => id)
   // Always in the same order, as when verdicts are counted.
   for (const row of rows) {
+    if (!ids.includes(row.id)) continue
     const sample = toSample(row)
     await tally(transaction, sample, row.verdict_version, 'error', -1)
     if (sample.extra !== null) continue
     await tallyScores(transaction, sample, row.verdict_version, JSON.parse(row.scores) as Scores, -1)
   }
-  const ids = rows.map(({ id }) => id)
   await transaction
     .deleteFrom('verdicts')
     .where('sample_id', 'in', [...ids, ''])
-    .execute()
-  await transaction
-    .updateTable('samples')
-    .set({ done: 0, visible_at: 0, attempts: 0 })
-    .where('id', 'in', [...ids, ''])
     .execute()
   return ids
 }

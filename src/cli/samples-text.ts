@@ -143,7 +143,7 @@ export function drawTexts(
     const said = [contentText(content), ...(calls === undefined ? [] : [JSON.stringify(calls)])]
       .join('\n')
       .trim()
-    return `\n${bold(oneLine(String(role ?? 'message'), LONGEST_CELL))}\n${text(said)}`
+    return `\n${bold(oneLine(typeof role === 'string' ? role : 'message', LONGEST_CELL))}\n${text(said)}`
   })
   return `${parts.join('')}\n${bold('answer')}\n${text(answer)}`
 }

@@ -30,6 +30,9 @@ export function buildPrompt(rubric: Rubric, sample: Sample, nonce: string, limit
 /** With the nonce a message cannot make up the beginning of another one. */
 function conversationText({ messages }: Sample, nonce: string): string {
   return messages
-    .map(({ role, content }) => `[${String(role)}:${nonce}]\n${contentText(content)}`)
+    .map(
+      ({ role, content }) =>
+        `[${typeof role === 'string' ? role : 'message'}:${nonce}]\n${contentText(content)}`,
+    )
     .join('\n\n')
 }

@@ -167,7 +167,9 @@ export function eventsFor(
   due: readonly Due[],
   { history, off, at }: { history: readonly ArmEvent[]; off: (arm: string) => boolean; at: number },
 ): ArmEvent[] {
-  const latest = new Map(history.map((event) => [event.arm, event.action]))
+  // Arms that are gone do not matter any more.
+  const present = history.filter(({ arm }) => experiment.arms.some(({ name }) => name === arm))
+  const latest = new Map(present.map((event) => [event.arm, event.action]))
   // A promoted experiment is over: nothing of it is counted any more.
   if ([...latest.values()].includes('promoted')) return []
   const promotions = history.filter(({ action }) => action === 'promoted').length

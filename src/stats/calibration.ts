@@ -16,6 +16,8 @@ import { holm } from './multiple-testing.ts'
 import { requireAlpha } from './preconditions.ts'
 import { LEAST_LABELS, predictionPoweredMean } from './prediction-powered.ts'
 
+/** Below so many labels of a kind, bounds and tests that weigh them are held to those that do not. */
+const FEW_LABELS = 30
 /** A judge whose errors differ between arms with a p-value, after Holm, below this is said to err unevenly. */
 export const UNEVEN_ALARM = 0.01
 
@@ -194,7 +196,16 @@ function weighedShare(
 ): JudgeShare {
   const { right, of } = rightOf(labelled, label)
   const odds = strataOdds(strataOf(labelled, judged, label), alpha)
-  return { right, of, ...odds }
+  if (of >= FEW_LABELS) return { right, of, ...odds }
+  // Weights of a handful say more than the handful knows: never less cautious than without them.
+  const exact = clopperPearsonInterval(right, of, alpha)
+  return {
+    right,
+    of,
+    ...odds,
+    lower: Math.min(odds.lower, exact.lower),
+    upper: Math.max(odds.upper, exact.upper),
+  }
 }
 
 /**
@@ -235,16 +246,25 @@ function unevenness(
 ): Pick<ArmCalibration, 'p_sensitivity' | 'p_specificity'>[] {
   const test = (arm: string, label: Decisive) => {
     if (control === null || arm === control) return null
-    if (!even)
-      return strataDifferenceP(strataOf(own(control), judged, label), strataOf(own(arm), judged, label))
     const [one, other] = [rightOf(own(control), label), rightOf(own(arm), label)]
-    return fisherP({ positives: one.right, total: one.of }, { positives: other.right, total: other.of })
+    const exact = fisherP(
+      { positives: one.right, total: one.of },
+      { positives: other.right, total: other.of },
+    )
+    if (even) return exact
+    const p = strataDifferenceP(strataOf(own(control), judged, label), strataOf(own(arm), judged, label))
+    return Math.min(one.of, other.of) >= FEW_LABELS || p === null ? p : maxP(p, exact)
   }
   const all = judged.flatMap(({ arm }) => [test(arm, 'positive'), test(arm, 'negative')])
   const tested = all.flatMap((p, index) => (p === null ? [] : [index]))
   const adjusted = holm(tested.map((index) => all[index]!))
   const of = (index: number) => adjusted[tested.indexOf(index)] ?? null
   return judged.map((_, index) => ({ p_sensitivity: of(2 * index), p_specificity: of(2 * index + 1) }))
+}
+
+/** The more cautious of the two; null: it cannot be told. */
+function maxP(p: number, exact: number | null): number | null {
+  return exact === null ? null : Math.max(p, exact)
 }
 
 function roganGladen(

@@ -5,7 +5,7 @@ import type { Label, RequestOrder, SampleFilter } from '../../src/domain/ports.t
 import type { Sample } from '../../src/domain/sample.ts'
 import type { VerdictKind } from '../../src/domain/verdict.ts'
 import { DAY, makeSample, verdictOn } from '../support/store-samples.ts'
-import { type Engine, openNew } from './engines.ts'
+import { type Engine, openNew, openTwice } from './engines.ts'
 
 /** Stores a sample and what is known of it. */
 async function put(store: OpenStore, sample: Sample, verdict?: VerdictKind): Promise<Sample> {
@@ -108,6 +108,19 @@ export function archiveContract(engine: Engine): void {
       expect(second).toMatchObject({ erased: false, sample: waiting, verdict: null })
       expect(await store.tallies('birds', 'archaic')).toEqual(tallies)
       expect(await store.take(10, 60_000)).toHaveLength(1)
+    })
+
+    test('takes an error back once, whoever asks for it at the same time, and erases no waiting text', async () => {
+      const [mine, other] = await openTwice(engine)
+      const samples = Array.from({ length: 30 }, () => makeSample())
+      for (const sample of samples) await put(mine, sample, 'error')
+      const [first, second, erased] = await Promise.all([mine.rejudge({}), other.rejudge({}), mine.erase({})])
+      const waiting = await mine.find({ verdict: 'waiting' }, 100)
+      expect(first + second).toBeGreaterThanOrEqual(waiting.length)
+      expect(waiting.length + erased).toBe(30)
+      expect(waiting.filter(({ sample }) => sample.question === '')).toEqual([])
+      const errors = (await mine.tallies('birds', 'archaic')).filter(({ kind }) => kind === 'error')
+      expect(errors.reduce((sum, { count }) => sum + count, 0)).toBe(erased)
     })
 
     test('erases waiting samples, too, if asked to, which then count as errors', async () => {

@@ -64,8 +64,22 @@ export function sharingContract(engine: Engine): void {
       ]
       for (const it of events) await store.addArmEvent(it)
       await store.addArmEvent(event('z', { reason: 'the same one again' }))
-      expect(await store.armHistory('birds')).toEqual(events.slice(0, 3))
-      expect(await store.armEvents()).toEqual(events.slice(1))
+      // Times follow the order, whatever the clocks of those who act.
+      const stored = events.map((it, n) => ({ ...it, at: n < 3 ? DAY + 9 + n : it.at }))
+      expect(await store.armHistory('birds')).toEqual(stored.slice(0, 3))
+      expect(await store.armEvents()).toEqual(stored.slice(1))
+    })
+
+    test('end an earlier promotion where another arm is promoted, so that it does not come back', async () => {
+      const store = await openNew(engine)
+      const promoted = (arm: string) => event(`promote ${arm}`, { arm, action: 'promoted', by: 'person' })
+      for (const arm of ['one', 'two', 'two']) await store.addArmEvent(promoted(arm))
+      await store.addArmEvent(event('undo', { arm: 'two', action: 'on', by: 'person' }))
+      expect((await store.armEvents()).map(({ arm, action }) => [arm, action])).toEqual([
+        ['one', 'on'],
+        ['two', 'on'],
+      ])
+      expect(await store.armHistory('birds')).toHaveLength(4)
     })
 
     test('are all kept when several processes add them at the same time', async () => {

@@ -10,7 +10,6 @@ export const BEFORE_TALLIES = `
   drop index samples_due;
   drop index samples_due_of_check;
   create index samples_waiting on samples (done, requested_at, visible_at);
-  drop index samples_by_time;
   drop index samples_with_text;
   drop table tallies;
   drop table score_tallies;
