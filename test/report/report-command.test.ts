@@ -83,7 +83,9 @@ describe('ballast report', { timeout: 60_000 }, () => {
         upper: rate.upper,
       })
       expect(over_time.map(({ at }) => at)).toEqual(over_time.map(({ at }) => at).toSorted((a, b) => a - b))
-      expect(decisive).toEqual({ positives: verdicts.positive, total })
+      // Somebody switched an arm on again meanwhile: evidence begins there.
+      expect(decisive.total).toBeGreaterThan(total / 4)
+      expect(decisive.total).toBeLessThan(total)
       expect(once.lower).toBeGreaterThan(rate.lower)
       expect(once.upper).toBeLessThan(rate.upper)
       expect(weighted!.estimate).not.toBeCloseTo(rate.estimate!, 6)
