@@ -54,6 +54,7 @@ function experimentSection({ experiment, check, arms, comparisons, sample_ratio 
 <th scope="col">Exposures</th><th scope="col">Units</th></tr></thead>
 <tbody>${arms.map(armRow)}</tbody>
 </table></div>
+${arms.map(stateLine)}
 ${arms.map(extraLine)}
 ${comparisons.map(comparisonLine)}
 ${sample_ratio.p < 0.001 ? html`<p><strong>The arms' sizes do not fit their weights (p ${sample_ratio.p.toExponential(1)}): the assignment is broken, trust no rate.</strong></p>` : ''}
@@ -85,6 +86,19 @@ function comparisonLine({ arm, against, difference, decision }: Comparison): Htm
     undecided: `${arm} against ${against}: undecided.`,
   }[decision]
   return html`<p>${verdict} <span class="faint">Difference ${percent(difference.lower)} to ${percent(difference.upper)}.</span></p>`
+}
+
+/** What somebody or a rule did to the arm. */
+function stateLine({ arm, state }: ArmReport): Html | string {
+  if (state === undefined || state.state === 'on') return ''
+  const what =
+    state.state === 'off'
+      ? 'is off: nothing is injected for its units'
+      : 'is promoted: all units get its policy'
+  const by =
+    state.by === 'person' ? 'a person' : state.by === 'config' ? 'the configuration' : `the rule ${state.by}`
+  const since = state.since === null ? '' : ` since ${state.since.slice(0, 16).replace('T', ' ')} UTC`
+  return html`<p><strong>${arm} ${what}</strong>${since}, by ${by}.${state.reason === null ? '' : ` ${state.reason}`}</p>`
 }
 
 function extraLine({ arm, extra }: ArmReport): Html | string {
