@@ -193,6 +193,8 @@ export abstract class SqlStore implements Store, Archive {
     until: RequestOrder | null,
     limit: number,
   ) {
+    // The one lower bound that an index is searched by: with two, SQLite may take the one that leads through everything.
+    const from = Math.max(since + 1, after?.requestedAt ?? 0)
     // Spelled out: a list of pairs would be made anew for every row that is looked at.
     const present = (row: 's' | 'e') =>
       sql<boolean>`(${sql.join(
@@ -210,9 +212,9 @@ export abstract class SqlStore implements Store, Archive {
           .select(['assignment', 'extra', 'experiment'])
           .where('experiment', '=', experiment)
           .where('check_id', '=', check)
-          .where('requested_at', '>', since)
+          .where('requested_at', '>=', from)
           .$if(after !== null, (it) =>
-            it.where(sql<boolean>`(requested_at, id) > (${after?.requestedAt}, ${after?.sampleId})`),
+            it.where(sql<boolean>`(requested_at + 0, id) > (${after?.requestedAt}, ${after?.sampleId})`),
           )
           .$if(until !== null, (it) =>
             it.where(sql<boolean>`(requested_at, id) <= (${until?.requestedAt}, ${until?.sampleId})`),
