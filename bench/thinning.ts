@@ -5,7 +5,7 @@
  * Virtual time: a busy spell has many requests and many positives, a quiet one few of both, and the judge does the same
  * number of samples in every second.
  */
-import type { Tally } from '../src/domain/ports.ts'
+import type { Tally } from '../src/domain/store.ts'
 import { admission, isAdmitted } from '../src/policy/thinning.ts'
 import { weightedRate } from '../src/stats/weighted-rate.ts'
 import { ALPHA } from './looks.ts'

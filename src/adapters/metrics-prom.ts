@@ -1,7 +1,8 @@
 /** The `Metrics` port on prom-client: the series of SPEC section 8. Composed by `node.ts`. */
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client'
-import type { Metrics, QueueStatus, ReloadOutcome } from '../domain/ports.ts'
+import type { Metrics, ReloadOutcome } from '../domain/ports.ts'
 import type { ArmState, Estimate, Report } from '../domain/report.ts'
+import type { QueueStatus } from '../domain/store.ts'
 import { CounterSeries, HistogramSeries } from './metrics-prom-series.ts'
 
 export interface PrometheusSources {

@@ -7,8 +7,9 @@
  */
 import { Kysely, PostgresDialect, sql, type Transaction } from 'kysely'
 import { Migrator } from 'kysely/migration'
-import type { LeasedSample, Log } from '../domain/ports.ts'
+import type { Log } from '../domain/ports.ts'
 import type { Sample } from '../domain/sample.ts'
+import type { LeasedSample } from '../domain/store.ts'
 import { shownStore } from '../domain/store-address.ts'
 import type { Verdict } from '../domain/verdict.ts'
 import { kyselyPool, openPool, postgresPlace, reasonOf } from './store-postgres-connection.ts'

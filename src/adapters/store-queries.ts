@@ -2,8 +2,9 @@
  * The `Store` and `Archive` ports in SQL that every engine understands, on Kysely. Completed by `store-sqlite.ts` and
  * `store-postgres.ts`, which also have the queue.
  */
-import { hash, randomBytes } from 'node:crypto'
-import { type ExpressionBuilder, type Kysely, sql, type Transaction } from 'kysely'
+import { randomBytes } from 'node:crypto'
+import { type Kysely, sql, type Transaction } from 'kysely'
+import type { Sample } from '../domain/sample.ts'
 import type {
   Archive,
   ArmEvent,
@@ -20,32 +21,29 @@ import type {
   Store,
   StoredSample,
   Tally,
-} from '../domain/ports.ts'
-import type { ChatMessage, Sample } from '../domain/sample.ts'
+} from '../domain/store.ts'
+import { type Verdict, withoutTexts } from '../domain/verdict.ts'
 import {
-  ERASED,
-  type Score,
-  type Scores,
-  type Verdict,
-  type VerdictKind,
-  withoutTexts,
-} from '../domain/verdict.ts'
+  countSamples,
+  erasedVerdict,
+  eraseScores,
+  eraseSome,
+  findSamples,
+  NO_TEXT,
+  rejudgeSome,
+} from './store-archive.ts'
+import { decisiveVerdicts } from './store-decisive.ts'
 import { questionTallies } from './store-questions.ts'
+import { sampleRow, toArmEvent, toSample } from './store-rows.ts'
 import type { Tables } from './store-tables.ts'
-
-type Row<T extends keyof Tables> = Tables[T]
+import { readScoreTallies, readTallies, tally, tallyScores } from './store-tallies.ts'
 
 const UNIT_KEY = 'unit_key'
-const HOUR_MS = 3_600_000
-const DECISIVE = ['positive', 'negative'] as const
 /** Engines bound how many values a statement may have. */
 const IDS_AT_A_TIME = 500
 const ROWS_AT_A_TIME = 500
 /** Each in a transaction of its own. */
 const ERASED_AT_A_TIME = 8
-/** Samples that are looked at at a time when verdicts are read in the order of requests. */
-const FEWEST_CANDIDATES = 100
-const MOST_CANDIDATES = 1_500
 
 export abstract class SqlStore implements Store, Archive {
   protected readonly db: Kysely<Tables>
@@ -124,41 +122,11 @@ export abstract class SqlStore implements Store, Archive {
   }
 
   async tallies(experiment: string, check: string): Promise<Tally[]> {
-    const rows = await this.db
-      .selectFrom('tallies')
-      .selectAll()
-      .where('experiment', '=', experiment)
-      .where('check_id', '=', check)
-      .orderBy('hour')
-      .execute()
-    return rows.map((row) => ({
-      arm: row.arm,
-      checkVersion: row.check_version,
-      policyHash: row.policy_hash === '' ? null : row.policy_hash,
-      hour: Number(row.hour),
-      kind: row.kind as Tally['kind'],
-      extra: row.extra === 1,
-      count: Number(row.n),
-      weights: row.w,
-      squaredWeights: row.w2,
-    }))
+    return await readTallies(this.db, experiment, check)
   }
 
   async scoreTallies(experiment: string, check: string): Promise<ScoreTally[]> {
-    const rows = await this.db
-      .selectFrom('score_tallies')
-      .selectAll()
-      .where('experiment', '=', experiment)
-      .where('check_id', '=', check)
-      .execute()
-    return rows.map((row) => ({
-      arm: row.arm,
-      checkVersion: row.check_version,
-      policyHash: row.policy_hash === '' ? null : row.policy_hash,
-      rubric: row.rubric,
-      score: scoreOf(row.score),
-      count: Number(row.n),
-    }))
+    return await readScoreTallies(this.db, experiment, check)
   }
 
   async decisiveVerdicts(
@@ -167,95 +135,7 @@ export abstract class SqlStore implements Store, Archive {
     until: RequestOrder | null,
     limit: number,
   ): Promise<DecisiveVerdict[]> {
-    const found: DecisiveVerdict[] = []
-    for (let place = after; query.arms.length > 0; ) {
-      // Some do not decide.
-      const wanted = Math.ceil((limit - found.length) * 1.25)
-      const atATime = Math.min(Math.max(wanted, FEWEST_CANDIDATES), MOST_CANDIDATES)
-      const rows = await this.candidates(query, place, until, atATime)
-      for (const row of rows) {
-        if (Number(row.decides) === 0) continue
-        const { id: sampleId, requested_at: requestedAt, arm, assignment } = row
-        found.push({ sampleId, requestedAt, arm, positive: row.verdict === 'positive', assignment })
-        if (found.length === limit) return found
-      }
-      const last = rows.at(-1)
-      if (last === undefined || rows.length < atATime) break
-      place = { sampleId: last.id, requestedAt: last.requested_at }
-    }
-    return found
-  }
-
-  /** Samples in the order of requests, and whether they decide. A bounded number, so that no engine reads everything for it. */
-  private async candidates(
-    { experiment, check, checkVersion, arms, since = -1 }: DecisiveQuery,
-    after: RequestOrder | null,
-    until: RequestOrder | null,
-    limit: number,
-  ) {
-    // The one lower bound that an index is searched by: with two, SQLite may take the one that leads through everything.
-    const from = Math.max(since + 1, after?.requestedAt ?? 0)
-    // Spelled out: a list of pairs would be made anew for every row that is looked at.
-    const present = (row: 's' | 'e') =>
-      sql<boolean>`(${sql.join(
-        arms.map(
-          ({ arm, policyHash }) =>
-            sql`(${sql.ref(`${row}.arm`)} = ${arm} and coalesce(${sql.ref(`${row}.policy_hash`)}, '') = ${policyHash ?? ''})`,
-        ),
-        sql` or `,
-      )})`
-    return await this.db
-      .selectFrom((eb) =>
-        eb
-          .selectFrom('samples')
-          .select(['id', 'requested_at', 'arm', 'policy_hash', 'check_id', 'unit', 'question_hash'])
-          .select(['assignment', 'extra', 'experiment'])
-          .where('experiment', '=', experiment)
-          .where('check_id', '=', check)
-          .where('requested_at', '>=', from)
-          .$if(after !== null, (it) =>
-            it.where(sql<boolean>`(requested_at + 0, id) > (${after?.requestedAt}, ${after?.sampleId})`),
-          )
-          .$if(until !== null, (it) =>
-            it.where(sql<boolean>`(requested_at, id) <= (${until?.requestedAt}, ${until?.sampleId})`),
-          )
-          .orderBy('requested_at')
-          .orderBy('id')
-          .limit(limit)
-          .as('s'),
-      )
-      .leftJoin('verdicts as v', (join) =>
-        join
-          .onRef('v.sample_id', '=', 's.id')
-          .onRef('v.check_id', '=', 's.check_id')
-          .on('v.check_version', '=', checkVersion)
-          .on('v.verdict', 'in', DECISIVE),
-      )
-      .select(['s.id', 's.requested_at', 's.arm', 's.assignment', 'v.verdict'])
-      .select(({ selectFrom }) => {
-        const earlier = selectFrom('samples as e')
-          .innerJoin('verdicts as ev', (join) =>
-            join.onRef('ev.sample_id', '=', 'e.id').onRef('ev.check_id', '=', 'e.check_id'),
-          )
-          .select('e.id')
-          .whereRef('e.experiment', '=', 's.experiment')
-          .whereRef('e.check_id', '=', 's.check_id')
-          .whereRef('e.unit', '=', 's.unit')
-          .whereRef('e.question_hash', '=', 's.question_hash')
-          .where(sql<boolean>`(e.requested_at, e.id) < (s.requested_at, s.id)`)
-          // Not by an index of times, which leads through all samples of before.
-          .where(sql<boolean>`e.requested_at + 0 > ${since}`)
-          .where('e.extra', 'is', null)
-          .where('ev.check_version', '=', checkVersion)
-          .where('ev.verdict', 'in', DECISIVE)
-          .where(present('e'))
-          .limit(sql.lit(1))
-        return sql<number>`case when v.verdict is null or s.extra is not null or not ${present('s')} then 0
-          when (${earlier}) is null then 1 else 0 end`.as('decides')
-      })
-      .orderBy('s.requested_at')
-      .orderBy('s.id')
-      .execute()
+    return await decisiveVerdicts(this.db, query, after, until, limit)
   }
 
   async oldestUnjudged(experiment: string, check: string): Promise<number | null> {
@@ -431,54 +311,11 @@ export abstract class SqlStore implements Store, Archive {
   }
 
   async find(filter: SampleFilter, limit: number, after?: RequestOrder): Promise<StoredSample[]> {
-    const rows = await this.db
-      .selectFrom('samples')
-      .leftJoin('verdicts', (join) =>
-        join
-          .onRef('verdicts.sample_id', '=', 'samples.id')
-          .onRef('verdicts.check_id', '=', 'samples.check_id'),
-      )
-      .selectAll('samples')
-      .select(['verdicts.verdict', 'verdicts.scores', 'verdicts.judged_at'])
-      .select('verdicts.check_version as verdict_version')
-      .where((eb) => matching(eb, filter))
-      .$if(after !== undefined, (it) =>
-        it.where(
-          sql<boolean>`(samples.requested_at, samples.id) < (${after?.requestedAt}, ${after?.sampleId})`,
-        ),
-      )
-      .orderBy('samples.requested_at', 'desc')
-      .orderBy('samples.id', 'desc')
-      .limit(limit)
-      .execute()
-    const labels = await this.labelsOf(rows.map(({ id }) => id))
-    return rows.map((row) => ({
-      sample: toSample(row),
-      erased: row.erased === 1,
-      attempts: row.attempts,
-      verdict:
-        row.verdict === null
-          ? null
-          : {
-              sampleId: row.id,
-              check: row.check_id,
-              checkVersion: row.verdict_version!,
-              verdict: row.verdict as VerdictKind,
-              scores: JSON.parse(row.scores!) as Scores,
-              judgedAt: Number(row.judged_at),
-            },
-      labels: labels.get(row.id) ?? [],
-    }))
+    return await findSamples(this.db, filter, limit, after)
   }
 
   async howMany(filter: SampleFilter): Promise<number> {
-    const { n } = await this.db
-      .selectFrom('samples')
-      .leftJoin('verdicts', (join) => join.onRef('verdicts.sample_id', '=', 'samples.id'))
-      .select((eb) => eb.fn.countAll<number>().as('n'))
-      .where((eb) => matching(eb, filter))
-      .executeTakeFirstOrThrow()
-    return Number(n)
+    return await countSamples(this.db, filter)
   }
 
   async erase(filter: SampleFilter, waiting = false, most = Number.POSITIVE_INFINITY): Promise<number> {
@@ -550,23 +387,6 @@ export abstract class SqlStore implements Store, Archive {
   async close(): Promise<void> {
     await this.db.destroy()
   }
-
-  private async labelsOf(ids: readonly string[]): Promise<Map<string, Label[]>> {
-    const labels = new Map<string, Label[]>()
-    for (let start = 0; start < ids.length; start += IDS_AT_A_TIME) {
-      const rows = await this.db
-        .selectFrom('labels')
-        .selectAll()
-        .where('sample_id', 'in', ids.slice(start, start + IDS_AT_A_TIME))
-        .orderBy('labelled_at')
-        .execute()
-      for (const row of rows) {
-        const label = toLabel(row)
-        labels.set(row.sample_id, [...(labels.get(row.sample_id) ?? []), label])
-      }
-    }
-    return labels
-  }
 }
 
 function exposureKey({ experiment, arm, assignment }: ExposureBatch): string {
@@ -575,281 +395,4 @@ function exposureKey({ experiment, arm, assignment }: ExposureBatch): string {
 
 function compare(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0
-}
-
-/** What is left of a sample's texts when they are erased. */
-const NO_TEXT = { messages: '[]', question: '', answer: '', erased: 1 }
-
-function erasedVerdict({ id, check, checkVersion }: Sample): Verdict {
-  const score: Score = { kind: 'error', message: ERASED }
-  return {
-    sampleId: id,
-    check,
-    checkVersion,
-    verdict: 'error',
-    scores: { erased: score },
-    judgedAt: Date.now(),
-  }
-}
-
-async function eraseSome(
-  transaction: Transaction<Tables>,
-  filter: SampleFilter,
-  limit: number,
-): Promise<number> {
-  const found = await judgedRows(transaction, filter, limit).where('samples.erased', '=', 0).execute()
-  // One that was put back to be judged again meanwhile keeps its texts: it is a waiting one now.
-  const erased = await transaction
-    .updateTable('samples')
-    .set(NO_TEXT)
-    .where('id', 'in', [...found.map(({ id }) => id), ''])
-    .where('done', '=', 1)
-    .returning('id')
-    .execute()
-  for (const { id } of erased) await eraseScores(transaction, id)
-  return erased.length
-}
-
-/** What the judge wrote of a sample may quote it. */
-async function eraseScores(transaction: Transaction<Tables>, sampleId: string): Promise<void> {
-  const rows = await transaction
-    .selectFrom('verdicts')
-    .select(['check_id', 'scores'])
-    .where('sample_id', '=', sampleId)
-    .execute()
-  for (const { check_id: check, scores: given } of rows) {
-    const scores = JSON.stringify(withoutTexts(JSON.parse(given) as Scores))
-    if (scores === given) continue
-    await transaction
-      .updateTable('verdicts')
-      .set({ scores })
-      .where('sample_id', '=', sampleId)
-      .where('check_id', '=', check)
-      .execute()
-  }
-}
-
-async function rejudgeSome(
-  transaction: Transaction<Tables>,
-  filter: SampleFilter,
-  limit: number,
-): Promise<string[]> {
-  const rows = await judgedRows(transaction, { ...filter, erased: false }, limit)
-    .where('verdicts.verdict', '=', 'error')
-    .execute()
-  // Of two who do it at the same time one gets a sample, and one that was erased meanwhile stays as it is.
-  const again = await transaction
-    .updateTable('samples')
-    .set({ done: 0, visible_at: 0, attempts: 0 })
-    .where('id', 'in', [...rows.map(({ id }) => id), ''])
-    .where('done', '=', 1)
-    .where('erased', '=', 0)
-    .returning('id')
-    .execute()
-  const ids = again.map(({ id }) => id)
-  // Always in the same order, as when verdicts are counted.
-  for (const row of rows) {
-    if (!ids.includes(row.id)) continue
-    const sample = toSample(row)
-    await tally(transaction, sample, row.verdict_version, 'error', -1)
-    if (sample.extra !== null) continue
-    await tallyScores(transaction, sample, row.verdict_version, JSON.parse(row.scores) as Scores, -1)
-  }
-  await transaction
-    .deleteFrom('verdicts')
-    .where('sample_id', 'in', [...ids, ''])
-    .execute()
-  return ids
-}
-
-/** Samples that have a verdict, with it. */
-function judgedRows(transaction: Transaction<Tables>, filter: SampleFilter, limit: number) {
-  return transaction
-    .selectFrom('samples')
-    .innerJoin('verdicts', (join) =>
-      join.onRef('verdicts.sample_id', '=', 'samples.id').onRef('verdicts.check_id', '=', 'samples.check_id'),
-    )
-    .selectAll('samples')
-    .select(['verdicts.scores', 'verdicts.check_version as verdict_version'])
-    .where((eb) => matching(eb as unknown as Filtered, filter))
-    .where('samples.done', '=', 1)
-    .orderBy('samples.requested_at')
-    .orderBy('samples.id')
-    .limit(limit)
-}
-
-type Filtered = ExpressionBuilder<Tables & { verdicts: Row<'verdicts'> }, 'samples' | 'verdicts'>
-
-function matching(is: Filtered, filter: SampleFilter) {
-  const { and, exists, not, selectFrom } = is
-  const { ids, experiment, arm, check, verdict, since, before, erased, labelled } = filter
-  const label = () =>
-    exists(selectFrom('labels').select('labels.sample_id').whereRef('labels.sample_id', '=', 'samples.id'))
-  return and([
-    ...(ids === undefined ? [] : [ids.length === 0 ? sql<boolean>`1 = 0` : is('samples.id', 'in', [...ids])]),
-    ...(experiment === undefined ? [] : [is('samples.experiment', '=', experiment)]),
-    ...(arm === undefined ? [] : [is('samples.arm', '=', arm)]),
-    ...(check === undefined ? [] : [is('samples.check_id', '=', check)]),
-    ...(verdict === undefined
-      ? []
-      : [
-          verdict === 'waiting'
-            ? is('samples.done', '=', sql.lit(0))
-            : // Of something that may be null, so that engines go through samples, in the order asked for.
-              sql<boolean>`coalesce(verdicts.verdict, '') = ${verdict}`,
-        ]),
-    ...(since === undefined ? [] : [is('samples.requested_at', '>=', since)]),
-    ...(before === undefined ? [] : [is('samples.requested_at', '<', before)]),
-    ...(erased === undefined ? [] : [is('samples.erased', '=', erased ? 1 : 0)]),
-    ...(labelled === undefined ? [] : [labelled ? label() : not(label())]),
-  ])
-}
-
-/** Adds a sample, or its verdict, to what is counted of it. @param times -1 takes it back. */
-async function tally(
-  transaction: Transaction<Tables>,
-  sample: Sample,
-  checkVersion: string,
-  kind: Tally['kind'],
-  times: 1 | -1 = 1,
-): Promise<void> {
-  const weight = 1 / sample.probability
-  const [w, w2] = [times * weight, times * weight ** 2]
-  await transaction
-    .insertInto('tallies')
-    .values({
-      experiment: sample.experiment,
-      check_id: sample.check,
-      check_version: checkVersion,
-      arm: sample.arm,
-      policy_hash: sample.policyHash ?? '',
-      hour: Math.floor(sample.requestedAt / HOUR_MS) * HOUR_MS,
-      kind,
-      extra: (sample.extra ?? null) === null ? 0 : 1,
-      n: times,
-      w,
-      w2,
-    })
-    .onConflict((conflict) =>
-      conflict
-        .columns(['experiment', 'check_id', 'check_version', 'arm', 'policy_hash', 'hour', 'kind', 'extra'])
-        .doUpdateSet((eb) => ({
-          n: eb('tallies.n', '+', times),
-          w: eb('tallies.w', '+', w),
-          w2: eb('tallies.w2', '+', w2),
-        })),
-    )
-    .execute()
-  if (times === -1) await transaction.deleteFrom('tallies').where('n', '=', 0).execute()
-}
-
-/** Adds the scores of a drawn sample to what is counted of them. */
-async function tallyScores(
-  transaction: Transaction<Tables>,
-  sample: Sample,
-  checkVersion: string,
-  scores: Scores,
-  times: 1 | -1 = 1,
-): Promise<void> {
-  // Always in the same order: two transactions then cannot wait for each other.
-  for (const rubric of Object.keys(scores).sort()) {
-    await transaction
-      .insertInto('score_tallies')
-      .values({
-        experiment: sample.experiment,
-        check_id: sample.check,
-        check_version: checkVersion,
-        arm: sample.arm,
-        policy_hash: sample.policyHash ?? '',
-        rubric,
-        score: scoreText(scores[rubric]!),
-        n: times,
-      })
-      .onConflict((conflict) =>
-        conflict
-          .columns(['experiment', 'check_id', 'check_version', 'arm', 'policy_hash', 'rubric', 'score'])
-          .doUpdateSet((eb) => ({ n: eb('score_tallies.n', '+', times) })),
-      )
-      .execute()
-  }
-  if (times === -1) await transaction.deleteFrom('score_tallies').where('n', '=', 0).execute()
-}
-
-function scoreText(score: Score): string {
-  if (score.kind === 'number') return `n:${Math.round(score.value * 10) / 10}`
-  return score.kind === 'label' ? `l:${score.value}` : ''
-}
-
-function scoreOf(text: string): ScoreTally['score'] {
-  if (text === '') return null
-  return text.startsWith('n:') ? Number(text.slice(2)) : text.slice(2)
-}
-
-function sampleRow(sample: Sample): Row<'samples'> {
-  return {
-    id: sample.id,
-    experiment: sample.experiment,
-    arm: sample.arm,
-    policy: sample.policy,
-    policy_hash: sample.policyHash,
-    check_id: sample.check,
-    check_version: sample.checkVersion,
-    probability: sample.probability,
-    model: sample.model,
-    unit: sample.unit,
-    question_hash: sample.questionHash ?? hash('sha256', sample.question, 'hex').slice(0, 32),
-    assignment: sample.assignment,
-    requested_at: sample.requestedAt,
-    messages: JSON.stringify(sample.messages),
-    question: sample.question,
-    answer: sample.answer,
-    erased: 0,
-    done: 0,
-    visible_at: 0,
-    attempts: 0,
-    takings: 0,
-    extra: sample.extra ?? null,
-  }
-}
-
-export function toSample(row: Row<'samples'>): Sample {
-  return {
-    id: row.id,
-    experiment: row.experiment,
-    arm: row.arm,
-    policy: row.policy,
-    policyHash: row.policy_hash,
-    check: row.check_id,
-    checkVersion: row.check_version,
-    probability: row.probability,
-    model: row.model,
-    unit: row.unit,
-    assignment: row.assignment,
-    requestedAt: Number(row.requested_at),
-    messages: JSON.parse(row.messages) as ChatMessage[],
-    question: row.question,
-    answer: row.answer,
-    extra: row.extra === 'trigger' ? row.extra : null,
-  }
-}
-
-function toArmEvent({ seq: _seq, ...row }: Row<'arm_events'>): ArmEvent {
-  return {
-    ...row,
-    action: row.action as ArmEvent['action'],
-    by: row.by as ArmEvent['by'],
-    at: Number(row.at),
-  }
-}
-
-function toLabel(row: Row<'labels'>): Label {
-  return {
-    sampleId: row.sample_id,
-    check: row.check_id,
-    checkVersion: row.check_version,
-    by: row.labelled_by,
-    verdict: row.verdict as Label['verdict'],
-    probability: row.probability,
-    at: Number(row.labelled_at),
-  }
 }

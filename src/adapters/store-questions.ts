@@ -1,6 +1,6 @@
 /** Which questions are asked most, for reports: `Archive.questionTallies` in SQL. Called by `store-queries.ts`. */
 import { type Kysely, sql } from 'kysely'
-import type { DecisiveQuery, QuestionTally } from '../domain/ports.ts'
+import type { DecisiveQuery, QuestionTally } from '../domain/store.ts'
 import type { Tables } from './store-tables.ts'
 
 /** Samples looked at, the latest ones: what bounds the time it takes. */

@@ -1,9 +1,10 @@
 /** The bounded side of the `Queue` port, the same on every SQL engine. Completed by `store-sqlite.ts` and `store-postgres.ts`. */
 import { type Kysely, sql, type Transaction } from 'kysely'
-import type { LeasedSample, Queue, QueueFill, QueueStatus } from '../domain/ports.ts'
 import type { Sample } from '../domain/sample.ts'
+import type { LeasedSample, Queue, QueueFill, QueueStatus } from '../domain/store.ts'
 import type { Verdict } from '../domain/verdict.ts'
-import { SqlStore, toSample } from './store-queries.ts'
+import { SqlStore } from './store-queries.ts'
+import { toSample } from './store-rows.ts'
 import type { Tables } from './store-tables.ts'
 
 /** The number of waiting samples is counted anew this often and kept up in between. */

@@ -14,8 +14,8 @@ import {
   sql,
 } from 'kysely'
 import { Migrator } from 'kysely/migration'
-import type { LeasedSample } from '../domain/ports.ts'
 import type { Sample } from '../domain/sample.ts'
+import type { LeasedSample } from '../domain/store.ts'
 import { leasedSamples, QueuedStore } from './store-queue.ts'
 import { migrations } from './store-sqlite-schema.ts'
 import type { Tables } from './store-tables.ts'

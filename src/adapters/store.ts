@@ -1,5 +1,6 @@
 /** Opens the store that a configuration names. Called by `node.ts` and by commands that read the store. */
-import type { Archive, Log, Queue, Store } from '../domain/ports.ts'
+import type { Log } from '../domain/ports.ts'
+import type { Archive, Queue, Store } from '../domain/store.ts'
 import { isPostgres, storeProblem } from '../domain/store-address.ts'
 import { openSqliteStore } from './store-sqlite.ts'
 

@@ -1,6 +1,7 @@
 /** Draws arms, how they stand and what was done to them, for a terminal. Used by `arms.ts`. */
-import type { ArmEvent } from '../domain/ports.ts'
+
 import type { ArmState } from '../domain/report.ts'
+import type { ArmEvent } from '../domain/store.ts'
 import { bold, dim, printable, table, wrap } from './text.ts'
 
 export interface ArmView extends ArmState {

@@ -1,5 +1,5 @@
 /** The labels of an experiment beside what the judge said, from a store. Used by `calibrate` and `report`. */
-import type { Archive, Label, RequestOrder, StoredSample, Tally } from '../domain/ports.ts'
+import type { Archive, Label, RequestOrder, StoredSample, Tally } from '../domain/store.ts'
 import { baselineOf } from '../policy/rules.ts'
 import {
   type Calibration,

@@ -1,7 +1,7 @@
 /** Reads labels that were given elsewhere: JSON lines `{"id", "verdict"}`. Used by `label.ts`. */
 import { z } from 'zod'
 import { didYouMean } from '../config/near.ts'
-import type { Label } from '../domain/ports.ts'
+import type { Label } from '../domain/store.ts'
 import type { OpenStore } from './open-store.ts'
 import { printable } from './text.ts'
 

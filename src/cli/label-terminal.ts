@@ -1,7 +1,7 @@
 /** Shows samples one at a time and asks for labels, without saying which arm they are of or what the judge said. */
 import { stripVTControlCharacters } from 'node:util'
 import type { Check } from '../domain/check.ts'
-import type { Label, StoredSample } from '../domain/ports.ts'
+import type { Label, StoredSample } from '../domain/store.ts'
 import { askKey } from './ask.ts'
 import { drawTexts } from './samples-text.ts'
 import { bold, columnsOf, dim, printable, wrap } from './text.ts'

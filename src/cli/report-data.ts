@@ -1,7 +1,8 @@
 /** What `report` and `calibrate` read from a store about an experiment. */
 import type { DetailedQuestion, DetailedReport } from '../domain/detailed-report.ts'
-import { type Archive, type DecisiveQuery, noLog, type QuestionTally, type Store } from '../domain/ports.ts'
+import { noLog } from '../domain/ports.ts'
 import type { Report } from '../domain/report.ts'
+import type { Archive, DecisiveQuery, QuestionTally, Store } from '../domain/store.ts'
 import { applyArmEvents } from '../node/arm-events.ts'
 import { EvidenceFollower } from '../node/evidence.ts'
 import { followedOf } from '../node/following.ts'

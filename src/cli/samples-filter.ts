@@ -1,7 +1,7 @@
 /** Options that say which samples are meant. Used by `samples.ts`. */
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import ms from 'ms'
-import type { RequestOrder, SampleFilter, StoredSample } from '../domain/ports.ts'
+import type { RequestOrder, SampleFilter, StoredSample } from '../domain/store.ts'
 import { VERDICTS } from '../domain/verdict.ts'
 import type { OpenStore } from './open-store.ts'
 

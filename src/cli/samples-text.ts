@@ -1,6 +1,7 @@
 /** Draws samples for people at a terminal, and as data for programs. All texts in them are untrusted. */
-import type { StoredSample } from '../domain/ports.ts'
+
 import { contentText } from '../domain/sample.ts'
+import type { StoredSample } from '../domain/store.ts'
 import { type PlainScore, type Score, type Scores, withoutTexts } from '../domain/verdict.ts'
 import { bold, dim, labelled, oneLine, printable, rounded, table, wrap } from './text.ts'
 

@@ -2,8 +2,9 @@
  * A report with all that `ballast report` says (SPEC section 10 and further fields). Made by `stats/detailed-report.ts`;
  * printed by `cli/report/`.
  */
-import type { ArmEvent } from './ports.ts'
+
 import type { ArmReport, Comparison, Estimate, Report } from './report.ts'
+import type { ArmEvent } from './store.ts'
 
 export interface Bounds {
   readonly lower: number

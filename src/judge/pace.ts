@@ -5,7 +5,7 @@
  * request takes a place in the first window that has one, and waits for it: so a minute's worth is spread over the minute,
  * and unused places are not saved up. Processes share the windows through counters; their clocks should agree.
  */
-import type { Store } from '../domain/ports.ts'
+import type { Store } from '../domain/store.ts'
 
 export type Count = Store['count']
 

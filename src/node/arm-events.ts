@@ -2,7 +2,8 @@
  * What rules and people did to arms, brought into force: each process asks the store about once a second, and throws the
  * switches of the plan it serves by. Composed by `node.ts`; the commands apply events once.
  */
-import type { ArmEvent, Log, Metrics, Store } from '../domain/ports.ts'
+import type { Log, Metrics } from '../domain/ports.ts'
+import type { ArmEvent, Store } from '../domain/store.ts'
 import type { CompiledExperiment, Plan } from '../policy/compile.ts'
 import { jittered } from './jittered.ts'
 

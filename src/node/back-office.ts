@@ -4,9 +4,10 @@
  */
 import { createRedactor } from '../adapters/redactor.ts'
 import { type OpenStore, openStore } from '../adapters/store.ts'
-import type { ArmEvent, Log, Metrics, QueueStatus } from '../domain/ports.ts'
+import type { Log, Metrics } from '../domain/ports.ts'
 import type { Report } from '../domain/report.ts'
 import type { DrawnOutcome } from '../domain/sample.ts'
+import type { ArmEvent, QueueStatus } from '../domain/store.ts'
 import { type FiledExchange, Filing } from '../pipeline/filing.ts'
 import type { CountedExposures } from '../pipeline/record.ts'
 import { compilePlan, type Plan } from '../policy/compile.ts'

@@ -5,7 +5,8 @@
  */
 import { LRUCache } from 'lru-cache'
 import type { Check } from '../domain/check.ts'
-import type { ArmEvent, DecisiveQuery, Log, Note, RequestOrder, Store } from '../domain/ports.ts'
+import type { Log } from '../domain/ports.ts'
+import type { ArmEvent, DecisiveQuery, Note, RequestOrder, Store } from '../domain/store.ts'
 import type { CompiledExperiment } from '../policy/compile.ts'
 import { Evidence, evidenceName, planEvidence, STRETCH_MS } from '../stats/evidence.ts'
 

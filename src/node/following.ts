@@ -2,7 +2,8 @@
  * Follows all experiments of the configuration in force, about once a second, and acts by their rules: writes down that
  * an arm is off or promoted. Bringing it into force is for `arm-events.ts`. Composed by `back-office.ts`.
  */
-import type { Log, Store } from '../domain/ports.ts'
+import type { Log } from '../domain/ports.ts'
+import type { Store } from '../domain/store.ts'
 import type { CompiledExperiment, Plan } from '../policy/compile.ts'
 import { eventsFor, findDue } from '../stats/acting.ts'
 import type { Evidence } from '../stats/evidence.ts'

@@ -1,8 +1,9 @@
 /** What the main thread (`office.ts`) and the back office's thread (`office-thread.ts`) say to each other. */
 import type { Config } from '../config/load.ts'
-import { type ArmEvent, type Log, type Metrics, noMetrics, type QueueStatus } from '../domain/ports.ts'
+import { type Log, type Metrics, noMetrics } from '../domain/ports.ts'
 import type { Report } from '../domain/report.ts'
 import type { DrawnOutcome } from '../domain/sample.ts'
+import type { ArmEvent, QueueStatus } from '../domain/store.ts'
 import type { FiledExchange } from '../pipeline/filing.ts'
 import type { CountedExposures } from '../pipeline/record.ts'
 

@@ -10,9 +10,10 @@ import { performance } from 'node:perf_hooks'
 import { fileURLToPath } from 'node:url'
 import { Worker } from 'node:worker_threads'
 import type { Config } from '../config/load.ts'
-import type { ArmEvent, Log, Metrics, QueueStatus } from '../domain/ports.ts'
+import type { Log, Metrics } from '../domain/ports.ts'
 import type { Report } from '../domain/report.ts'
 import type { DrawnOutcome } from '../domain/sample.ts'
+import type { ArmEvent, QueueStatus } from '../domain/store.ts'
 import type { CountedExposures, Keeper, SampledExchange } from '../pipeline/record.ts'
 import {
   type Answer,

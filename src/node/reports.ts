@@ -1,6 +1,7 @@
 /** Reports from the store, for the control plane and the metrics. Used by `back-office.ts`. */
-import type { Store } from '../domain/ports.ts'
+
 import type { Report } from '../domain/report.ts'
+import type { Store } from '../domain/store.ts'
 import type { Plan } from '../policy/compile.ts'
 import { buildReport } from '../stats/report.ts'
 import type { EvidenceFollower } from './evidence.ts'

@@ -1,5 +1,6 @@
 /** Erases texts of samples that are older than they may be. Composed by `back-office.ts`, where the store is. */
-import type { Archive, Log } from '../domain/ports.ts'
+import type { Log } from '../domain/ports.ts'
+import type { Archive } from '../domain/store.ts'
 
 export interface RetentionDeps {
   readonly archive: Archive

@@ -4,8 +4,9 @@
  */
 import { createHmac } from 'node:crypto'
 import { setImmediate } from 'node:timers/promises'
-import type { ExposureBatch, Log, Queue, Redactor, Store } from '../domain/ports.ts'
+import type { Log, Redactor } from '../domain/ports.ts'
 import { type DrawnOutcome, questionOf, type Sample } from '../domain/sample.ts'
+import type { ExposureBatch, Queue, Store } from '../domain/store.ts'
 import { surfaceNamed } from '../policy/surfaces.ts'
 import { admission, isAdmitted } from '../policy/thinning.ts'
 import { readAnswer } from './answer.ts'

@@ -4,8 +4,9 @@
  */
 import { LRUCache } from 'lru-cache'
 import type { Unit } from '../domain/experiment.ts'
-import type { ExposureBatch, Log, Metrics } from '../domain/ports.ts'
+import type { Log, Metrics } from '../domain/ports.ts'
 import type { DrawnOutcome, Sample, SampleOutcome } from '../domain/sample.ts'
+import type { ExposureBatch } from '../domain/store.ts'
 import type { SurfaceName } from '../policy/surface.ts'
 import { TAP_LIMIT, type Tap } from './tap.ts'
 

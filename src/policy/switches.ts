@@ -8,8 +8,8 @@
  * says is off stays off.
  */
 import { hash } from 'node:crypto'
-import type { ArmEvent } from '../domain/ports.ts'
 import type { ArmState } from '../domain/report.ts'
+import type { ArmEvent } from '../domain/store.ts'
 
 export const ON: ArmState = { state: 'on', by: null, since: null, reason: null }
 const OFF_BY_CONFIGURATION: ArmState = { state: 'off', by: 'config', since: null, reason: null }

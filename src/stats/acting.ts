@@ -2,7 +2,7 @@
  * What the evidence asks for by an experiment's rules: arms to switch off, an arm to promote. Nothing else is ever a
  * reason. Pure; called by `node/following.ts`.
  */
-import type { ArmEvent } from '../domain/ports.ts'
+import type { ArmEvent } from '../domain/store.ts'
 import type { CompiledArm, CompiledExperiment } from '../policy/compile.ts'
 import { actionable } from '../policy/rules.ts'
 import type { Counts } from './counts.ts'

@@ -9,8 +9,8 @@ import type {
   DetailedQuestion,
   DetailedReport,
 } from '../domain/detailed-report.ts'
-import type { ArmEvent, ScoreTally, Tally } from '../domain/ports.ts'
 import type { Report } from '../domain/report.ts'
+import type { ArmEvent, ScoreTally, Tally } from '../domain/store.ts'
 import type { CompiledExperiment } from '../policy/compile.ts'
 import { baselineOf } from '../policy/rules.ts'
 import { wilsonInterval } from './binomial-intervals.ts'

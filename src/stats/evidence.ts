@@ -7,7 +7,7 @@
  */
 import { hash } from 'node:crypto'
 import { z } from 'zod'
-import type { DecisiveVerdict, RequestOrder } from '../domain/ports.ts'
+import type { DecisiveVerdict, RequestOrder } from '../domain/store.ts'
 import type { CompiledArm, CompiledExperiment } from '../policy/compile.ts'
 import { actionable, baselineOf } from '../policy/rules.ts'
 import { ArmComparisons } from './arm-comparisons.ts'

@@ -1,5 +1,5 @@
 /** How an arm's rate came about, hour by hour. Called by `detailed-report.ts`. */
-import type { Tally } from '../domain/ports.ts'
+import type { Tally } from '../domain/store.ts'
 import { betaBinomialInterval } from './beta-binomial.ts'
 import type { Interval } from './counts.ts'
 

@@ -1,7 +1,7 @@
 /** Makes an experiment's report (SPEC section 10) of what the store holds. Pure; called through `node.ts`. */
 import type { Check } from '../domain/check.ts'
-import type { ArmTally, Tally } from '../domain/ports.ts'
 import type { ArmReport, ArmState, Comparison, EvidenceReport, Report } from '../domain/report.ts'
+import type { ArmTally, Tally } from '../domain/store.ts'
 import { noVerdicts, type VerdictCounts } from '../domain/verdict.ts'
 import type { CompiledExperiment } from '../policy/compile.ts'
 import { baselineOf } from '../policy/rules.ts'

@@ -1,6 +1,6 @@
 /** How often the judge gave which score, per rubric and arm. Called by `detailed-report.ts`. */
 import type { Rubric } from '../domain/check.ts'
-import type { ScoreTally } from '../domain/ports.ts'
+import type { ScoreTally } from '../domain/store.ts'
 
 /** Bars of a histogram over a rubric's scale. */
 const BINS = 20

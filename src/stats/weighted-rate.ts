@@ -2,8 +2,9 @@
  * An arm's rate where its answers were sampled with different probabilities, from what is counted of them. Pure; called by
  * `report.ts` and by the simulation of thinning.
  */
-import type { Tally } from '../domain/ports.ts'
+
 import type { Estimate } from '../domain/report.ts'
+import type { Tally } from '../domain/store.ts'
 import { wilsonInterval } from './binomial-intervals.ts'
 import { type CountedWeights, WeightedSums } from './weighted-means.ts'
 

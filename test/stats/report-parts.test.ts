@@ -1,6 +1,6 @@
 /** What a detailed report is made of: rates over time, distributions, what is left out, verdicts to go. */
 import { describe, expect, it } from 'vitest'
-import type { ScoreTally, Tally } from '../../src/domain/ports.ts'
+import type { ScoreTally, Tally } from '../../src/domain/store.ts'
 import { noVerdicts } from '../../src/domain/verdict.ts'
 import { betaBinomialInterval } from '../../src/stats/beta-binomial.ts'
 import { rateOverTime } from '../../src/stats/rate-over-time.ts'

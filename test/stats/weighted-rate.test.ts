@@ -1,7 +1,7 @@
 /** The rate of an arm whose answers were sampled with different probabilities, from tallies as a store keeps them. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import type { Tally } from '../../src/domain/ports.ts'
+import type { Tally } from '../../src/domain/store.ts'
 import { WeightedSums } from '../../src/stats/weighted-means.ts'
 import { weightedRate } from '../../src/stats/weighted-rate.ts'
 

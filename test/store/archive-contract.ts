@@ -1,8 +1,8 @@
 /** What every `Archive` keeps to. */
 import { describe, expect, test } from 'vitest'
 import type { OpenStore } from '../../src/adapters/store.ts'
-import type { Label, RequestOrder, SampleFilter } from '../../src/domain/ports.ts'
 import type { Sample } from '../../src/domain/sample.ts'
+import type { Label, RequestOrder, SampleFilter } from '../../src/domain/store.ts'
 import type { VerdictKind } from '../../src/domain/verdict.ts'
 import { DAY, makeSample, verdictOn } from '../support/store-samples.ts'
 import { type Engine, openNew, openTwice } from './engines.ts'

@@ -1,7 +1,7 @@
 /** What every `Queue` keeps to. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
-import type { LeasedSample } from '../../src/domain/ports.ts'
+import type { LeasedSample } from '../../src/domain/store.ts'
 import { DAY, makeSample, verdictOn } from '../support/store-samples.ts'
 import { type Engine, openNew, openTwice } from './engines.ts'
 

@@ -1,5 +1,5 @@
 /** Tallies counted from the samples' rows, one by one: what the stores' own counts are held against. */
-import type { ScoreTally, StoredSample, Tally } from '../../src/domain/ports.ts'
+import type { ScoreTally, StoredSample, Tally } from '../../src/domain/store.ts'
 import type { Score } from '../../src/domain/verdict.ts'
 import { HOUR_MS } from '../support/store-samples.ts'
 

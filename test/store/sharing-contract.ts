@@ -1,6 +1,6 @@
 /** What every `Store` keeps to of notes, events, counts and exposures, when several processes share it. */
 import { describe, expect, test } from 'vitest'
-import type { ArmEvent, ExposureBatch } from '../../src/domain/ports.ts'
+import type { ArmEvent, ExposureBatch } from '../../src/domain/store.ts'
 import { DAY, HOUR_MS, makeSample, verdictOn } from '../support/store-samples.ts'
 import { type Engine, open, openNew, openTwice } from './engines.ts'
 import { openInProcesses } from './processes.ts'

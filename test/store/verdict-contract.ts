@@ -1,8 +1,8 @@
 /** What every `Store` keeps to of verdicts and what is counted of them. */
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import type { DecisiveQuery, RequestOrder } from '../../src/domain/ports.ts'
 import type { Sample } from '../../src/domain/sample.ts'
+import type { DecisiveQuery, RequestOrder } from '../../src/domain/store.ts'
 import { VERDICTS } from '../../src/domain/verdict.ts'
 import { DAY, HOUR_MS, makeSample, verdictOn } from '../support/store-samples.ts'
 import { type Engine, openNew, openTwice } from './engines.ts'

@@ -1,5 +1,5 @@
 /** Events of arms, as tests need them. */
-import type { ArmEvent } from '../../src/domain/ports.ts'
+import type { ArmEvent } from '../../src/domain/store.ts'
 
 let made = 0
 
