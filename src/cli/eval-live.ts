@@ -1,13 +1,11 @@
 /** `ballast eval --questions`: asks models, has their answers judged, and counts. */
 import type { Policy } from '../domain/policy.ts'
-import { PlanError, planEvaluation } from '../eval/plan.ts'
 import { summarize } from '../eval/summary.ts'
 import { askPlan } from './asking.ts'
-import { type Catalog, familyOf, findCheck, findPolicy, openCatalog } from './catalog.ts'
-import { extraMeasures } from './eval-from.ts'
+import { type Catalog, familyOf, findPolicy, openCatalog } from './catalog.ts'
 import type { EvalOptions } from './eval-options.ts'
 import { printReport, writeReports, writeRows } from './eval-output.ts'
-import { readQuestions, selectQuestions } from './questions-file.ts'
+import { planAsked } from './eval-plan.ts'
 import { fromHere, UsageError } from './usage.ts'
 
 const FAILED = 1
@@ -18,39 +16,17 @@ export async function evaluateLive(
   files: readonly string[],
   models: readonly string[],
 ): Promise<void> {
-  const { groups, warnings } = readQuestions(files)
-  for (const warning of warnings) process.stderr.write(`${warning}\n`)
   const catalog = openCatalog(options)
-  const plan = planned(() =>
-    planEvaluation({
-      groups: selectQuestions(groups, options.group, options.judge),
-      models: [...new Set(models)],
-      contexts: contextsOf(catalog, options),
-      samples: options.samples ?? null,
-      seed: options.seed ?? null,
-      check: options.check === undefined ? null : findCheck(catalog, options.check),
-      judgeModel: options.judgeModel ?? null,
-      now: Date.now(),
-    }),
-  )
-  const measures = [...plan.measures, ...extraMeasures(options, plan.rubrics)]
+  const plan = planAsked(options, catalog, { files, models, contexts: contextsOf(catalog, options) })
+  const { measures } = plan
   const folder = options.output ?? DEFAULT_FOLDER
-  const asked = await askPlan({ ...plan, measures }, folder, options)
+  const asked = await askPlan(plan, folder, options)
   if (asked === null) return
   const report = summarize(asked.rows, plan.rubrics, measures)
   writeRows(fromHere(folder), asked.rows, plan.rubrics)
   await writeReports(fromHere(folder), report)
   await printReport(report, options)
   if (asked.incomplete) process.exitCode = FAILED
-}
-
-/** @throws UsageError for a PlanError. */
-export function planned<T>(plan: () => T): T {
-  try {
-    return plan()
-  } catch (error) {
-    throw error instanceof PlanError ? new UsageError(error.message) : error
-  }
 }
 
 /** None, unless it is not wanted, and those that were named; each once. */

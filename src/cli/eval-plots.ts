@@ -3,9 +3,9 @@
  * how their numbers are distributed. Drawn without a browser; called by `eval-html.ts`.
  */
 import * as Plot from '@observablehq/plot'
-import { parseHTML } from 'linkedom'
 import type { Distribution } from '../eval/distribution.ts'
 import type { MeasureSummary } from '../eval/summary.ts'
+import { drawSvg } from './drawing.ts'
 import { NO_CONTEXT } from './eval-sections.ts'
 
 const WIDTH = 860
@@ -16,33 +16,9 @@ const HISTOGRAM = 90
 export const COLOURS = 8
 const LONGEST_LABEL = 44
 
-const { document } = parseHTML('<!doctype html><html><body></body></html>')
-
-/** What the drawing needs of an element of linkedom. */
-interface Drawn {
-  readonly outerHTML: string
-  setAttribute(name: string, value: string): void
-  querySelector(selector: string): { remove(): void } | null
-  prepend(node: unknown): void
-}
-
 /** @param title what it shows, for those who do not see it. */
 function draw(title: string, options: Plot.PlotOptions): string {
-  const svg = Plot.plot({
-    width: WIDTH,
-    marginLeft: LABEL_WIDTH,
-    marginBottom: 40,
-    document: document as never,
-    className: 'plot',
-    ...options,
-  }) as unknown as Drawn
-  // The page has one style for all.
-  svg.querySelector('style')?.remove()
-  const element = document.createElementNS('http://www.w3.org/2000/svg', 'title')
-  element.textContent = title
-  svg.prepend(element)
-  svg.setAttribute('role', 'img')
-  return svg.outerHTML
+  return drawSvg({ title }, { width: WIDTH, marginLeft: LABEL_WIDTH, marginBottom: 40, ...options })
 }
 
 interface Named {

@@ -5,18 +5,15 @@ import { Command } from 'commander'
 import { stringify } from 'yaml'
 import type { Policy } from '../domain/policy.ts'
 import { isManifestPath } from '../domain/training-manifest.ts'
-import { planEvaluation } from '../eval/plan.ts'
 import { type ProbeReport, probeReports, type Variant, variantsOf } from '../eval/probe.ts'
 import { summarize } from '../eval/summary.ts'
 import { askPlan } from './asking.ts'
-import { findCheck, findPolicy, openCatalog } from './catalog.ts'
-import { extraMeasures } from './eval-from.ts'
-import { planned } from './eval-live.ts'
+import { findPolicy, openCatalog } from './catalog.ts'
 import { askingOptions, type EvalOptions } from './eval-options.ts'
 import { writeRows } from './eval-output.ts'
+import { planAsked } from './eval-plan.ts'
 import { readManifest } from './manifest-file.ts'
 import { drawProbe } from './probe-text.ts'
-import { readQuestions, selectQuestions } from './questions-file.ts'
 import { columnsOf } from './text.ts'
 import { collect, fromHere, UsageError, wholeNumber } from './usage.ts'
 
@@ -86,30 +83,18 @@ async function probe(options: ProbeOptions): Promise<void> {
       )
     return
   }
-  const { groups, warnings } = readQuestions(options.questions ?? [])
-  for (const warning of warnings) process.stderr.write(`${warning}\n`)
-  const plan = planned(() =>
-    planEvaluation({
-      groups: selectQuestions(groups, options.group, options.judge),
-      models: [...new Set(options.model)],
-      contexts: [
-        null,
-        ...variants.map(({ id, interventions }) => ({ id, interventions: [...interventions] })),
-      ],
-      samples: options.samples ?? null,
-      seed: options.seed ?? null,
-      check: options.check === undefined ? null : findCheck(catalog, options.check),
-      judgeModel: options.judgeModel ?? null,
-      now: Date.now(),
-    }),
-  )
-  const measures = [...plan.measures, ...extraMeasures(options, plan.rubrics)]
+  const plan = planAsked(options, catalog, {
+    files: options.questions ?? [],
+    models: options.model ?? [],
+    contexts: [null, ...variants.map(({ id, interventions }) => ({ id, interventions: [...interventions] }))],
+  })
+  const { measures } = plan
   if (measures.length === 0)
     throw new UsageError(
       'None of the judges has a rule: name what counts with --positive, or a check with --check.',
     )
   const folder = options.output ?? DEFAULT_FOLDER
-  const asked = await askPlan({ ...plan, measures }, folder, options)
+  const asked = await askPlan(plan, folder, options)
   if (asked === null) return
   writeRows(fromHere(folder), asked.rows, plan.rubrics)
   const reports = probeReports(summarize(asked.rows, plan.rubrics, measures), trained, variants)

@@ -44,16 +44,24 @@ export interface DetailedArm extends ArmReport {
   })[]
 }
 
+/** How far a comparison is from an answer, for somebody who would act on a halved rate. */
+export interface VerdictsToGo {
+  /** The control's observed rate, and half of it. */
+  readonly from: number
+  readonly to: number
+  /** Verdicts of both arms so far. */
+  readonly have: number
+  /** Verdicts of both arms that a test of one look needs at the arms' present split; a sequential run often ends by then. */
+  readonly need: number
+  /** 1.8 times as many: where a run ends without an answer. */
+  readonly cap: number
+  /** Down to `need`, 0 at least. */
+  readonly more: number
+}
+
 export interface DetailedComparison extends Comparison {
   /** Null where the control's rate cannot be halved: it shows one kind of verdict only. */
-  readonly power: {
-    readonly from: number
-    readonly to: number
-    readonly have: number
-    readonly need: number
-    readonly cap: number
-    readonly more: number
-  } | null
+  readonly power: VerdictsToGo | null
   /** Whether it has as many verdicts as a sequential run may take, and is undecided. */
   readonly inconclusive: boolean
 }

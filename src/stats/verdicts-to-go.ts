@@ -1,23 +1,10 @@
 /** How far a comparison is from an answer, for somebody who would act on a halved rate. Called by `detailed-report.ts`. */
+import type { VerdictsToGo } from '../domain/detailed-report.ts'
 import type { Counts } from './counts.ts'
 import { SEQUENTIAL_CAP, sampleSize } from './sample-size.ts'
 
 /** With which a test of one look, as large as reckoned here, would find a rate halved. */
 export const POWER = 0.8
-
-export interface VerdictsToGo {
-  /** The control's observed rate, and half of it. */
-  readonly from: number
-  readonly to: number
-  /** Verdicts of both arms so far. */
-  readonly have: number
-  /** Verdicts of both arms that a test of one look needs at the arms' present split; a sequential run often ends by then. */
-  readonly need: number
-  /** 1.8 times as many: where a run ends without an answer. */
-  readonly cap: number
-  /** Down to `need`, 0 at least. */
-  readonly more: number
-}
 
 /**
  * The split matters as it does for the variance of a difference: n verdicts of which a share f is the control's say as

@@ -20,6 +20,30 @@ export function nameTick(size: Size): (name: string) => string {
   return (name) => shortened(name, NAME[size])
 }
 
+/** A row for each arm, over shares from `least` to `most`. */
+function rowsOf(
+  names: readonly string[],
+  size: Size,
+  [least, most]: readonly [number, number],
+  label: string,
+): Plot.PlotOptions {
+  return {
+    height: names.length * ROW_PX + 56,
+    marginLeft: nameMargin(names, size),
+    marginBottom: 44,
+    x: {
+      percent: true,
+      domain: [least * 100, most * 100],
+      label,
+      grid: true,
+      ticks: size === 'wide' ? 8 : 4,
+      labelAnchor: 'center',
+      labelArrow: 'none',
+    },
+    y: { domain: names, label: null, tickFormat: nameTick(size), tickSize: 0 },
+  }
+}
+
 /** Arms as rows: anytime bounds thin, bounds of one look thick, the estimate a dot. Null without verdicts. */
 export function plotRates(arms: readonly DetailedArm[]): string | null {
   const shown = arms.map((arm, index) => ({ ...arm, colour: armColour(index) }))
@@ -37,19 +61,7 @@ export function plotRates(arms: readonly DetailedArm[]): string | null {
       .join('; '),
   }
   return drawPlot(described, (_, size) => ({
-    height: names.length * ROW_PX + 56,
-    marginLeft: nameMargin(names, size),
-    marginBottom: 44,
-    x: {
-      percent: true,
-      domain: [0, most * 100],
-      label: 'positive rate (%)',
-      grid: true,
-      ticks: size === 'wide' ? 8 : 4,
-      labelAnchor: 'center',
-      labelArrow: 'none',
-    },
-    y: { domain: names, label: null, tickFormat: nameTick(size), tickSize: 0 },
+    ...rowsOf(names, size, [0, most], 'positive rate (%)'),
     marks: [
       Plot.link(judged, {
         x1: (it: Row) => it.rate.lower,
@@ -118,19 +130,12 @@ export function plotDifferences(
       .join('; '),
   }
   return drawPlot(described, (_, size) => ({
-    height: names.length * ROW_PX + 56,
-    marginLeft: nameMargin(names, size),
-    marginBottom: 44,
-    x: {
-      percent: true,
-      domain: [(least - room) * 100, (most + room) * 100],
-      label: `difference from ${shortened(first.against, 14)} (percentage points)`,
-      grid: true,
-      ticks: size === 'wide' ? 8 : 4,
-      labelAnchor: 'center',
-      labelArrow: 'none',
-    },
-    y: { domain: names, label: null, tickFormat: nameTick(size), tickSize: 0 },
+    ...rowsOf(
+      names,
+      size,
+      [least - room, most + room],
+      `difference from ${shortened(first.against, 14)} (percentage points)`,
+    ),
     marks: [
       Plot.ruleX([0], { stroke: 'var(--ink)', strokeDasharray: '3,3' }),
       Plot.link(known, {

@@ -1,6 +1,6 @@
-/** Draws a plot without a browser, as SVG text. Used by the `plot-*.ts` beside it. */
-import * as Plot from '@observablehq/plot'
-import { parseHTML } from 'linkedom'
+/** Plots of a report, each drawn twice. Used by the `plot-*.ts` beside it. */
+import type { PlotOptions } from '@observablehq/plot'
+import { type Described, drawSvg } from '../drawing.ts'
 
 /** Each plot is drawn for wide pages and for narrow ones, so that its text has the same size on both. */
 export const SIZES = { wide: 780, narrow: 344 } as const
@@ -12,58 +12,18 @@ export function armColour(index: number): string {
 }
 export const ARM_COLOURS = 7
 
-const { document } = parseHTML('<!doctype html><html><body></body></html>')
 /** Height of a line of labels, px. */
 const FONT = '12px'
-let drawn = 0
-
-/** What the drawing needs of an element of linkedom. */
-interface SvgElement {
-  readonly outerHTML: string
-  setAttribute(name: string, value: string): void
-  removeAttribute(name: string): void
-  querySelector(selector: string): { remove(): void } | null
-  prepend(...nodes: unknown[]): void
-}
-
-/** What a plot shows, for those who do not see it. */
-export interface Described {
-  readonly title: string
-  readonly description: string
-}
 
 /**
  * @param options of Plot for a width.
- * @returns two `svg` elements, of the classes `wide` and `narrow`; text in them is escaped.
+ * @returns two `svg` elements, of the classes `wide` and `narrow`.
  */
-export function drawPlot(
-  { title, description }: Described,
-  options: (width: number, size: Size) => Plot.PlotOptions,
-): string {
+export function drawPlot(described: Described, options: (width: number, size: Size) => PlotOptions): string {
   return (['wide', 'narrow'] as const)
     .map((size) => {
       const width = SIZES[size]
-      const svg = Plot.plot({
-        style: { fontSize: FONT },
-        ...options(width, size),
-        width,
-        document: document as never,
-        className: 'plot',
-      }) as unknown as SvgElement
-      // The page's own style says it for all.
-      svg.querySelector('style')?.remove()
-      const id = `plot-${++drawn}`
-      const text = (name: string, content: string) => {
-        const element = document.createElementNS('http://www.w3.org/2000/svg', name)
-        element.textContent = content
-        element.setAttribute('id', `${id}-${name}`)
-        return element
-      }
-      svg.prepend(text('title', title), text('desc', description))
-      svg.setAttribute('role', 'img')
-      svg.setAttribute('aria-labelledby', `${id}-title ${id}-desc`)
-      svg.setAttribute('class', `plot ${size}`)
-      return svg.outerHTML
+      return drawSvg(described, { style: { fontSize: FONT }, ...options(width, size), width }, size)
     })
     .join('\n')
 }
