@@ -21,6 +21,8 @@ export interface JudgeWorkerDeps extends Omit<RaterDeps, 'gates'>, Omit<GatesDep
   readonly store: Store
   /** The checks in force. */
   readonly checks: () => ReadonlyMap<string, Check>
+  /** Since when, milliseconds since the epoch: what came later may know more checks. Left out: for ever. */
+  readonly checksSince?: () => number
   /** Whether a sample's texts go as soon as it has its verdict. */
   readonly eraseTexts?: () => boolean
   /** Samples judged at a time. */
@@ -37,6 +39,8 @@ const LEASE_MS = 15_000
 /** A lease is prolonged so often in its time: a store that is locked, or a machine that is busy, has two thirds of it. */
 const EXTENSIONS = 3
 const POLL_MS = 100
+/** Before a sample of a check that is not known here is looked at again. */
+const UNKNOWN_CHECK_MS = 5_000
 const TROUBLE_MS = 1_000
 const FIRST_RETRY_MS = 1_000
 const LAST_RETRY_MS = 60_000
@@ -173,6 +177,9 @@ export class JudgeWorker {
     try {
       const check = deps.checks().get(sample.check)
       if (check === undefined) {
+        // Drawn under a newer configuration than this one's: somebody else knows the check, or this one will.
+        if (sample.requestedAt > (deps.checksSince?.() ?? Number.POSITIVE_INFINITY))
+          return await this.giveBack([leased], UNKNOWN_CHECK_MS)
         deps.log.warn({ sample: sample.id, check: sample.check }, 'the check of a sample no longer exists')
         return await this.conclude(sample, sample.checkVersion, 'error', {})
       }

@@ -24,6 +24,7 @@ type Settings = ReturnType<typeof settingsOf>
 export class Judging {
   private readonly deps: JudgingDeps
   private config: JudgingConfig | null = null
+  private usedSince = 0
   private settings: Settings = null
   private worker: JudgeWorker | null = null
   /** Replaced, with the samples they had begun. */
@@ -40,6 +41,7 @@ export class Judging {
     const worker = same ? this.worker : settings === null ? null : this.createWorker(settings)
     // From here on nothing throws.
     this.config = config
+    this.usedSince = Date.now()
     this.deps.store.limitQueue(queueLimit(config))
     if (same) return
     if (this.worker !== null) this.retire(this.worker)
@@ -65,6 +67,7 @@ export class Judging {
       store,
       judge: createJudge(judge, upstreams),
       checks: () => this.config!.checks,
+      checksSince: () => this.usedSince,
       eraseTexts: () => this.config!.samples.keep === 'verdicts',
       metrics,
       log,

@@ -98,6 +98,7 @@ export function detailReport(input: DetailedInput): DetailedReport {
       judge,
       control: control.name,
       randomized: experiment.randomized,
+      since: report.evidence?.since ?? null,
     }),
   }
 }

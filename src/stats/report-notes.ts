@@ -9,9 +9,11 @@ export interface NotesInput {
   readonly judge: Calibration | null
   readonly control: string
   readonly randomized: boolean
+  /** Since when comparisons count, as in the report; null: for ever. */
+  readonly since: string | null
 }
 
-export function reportNotes({ arms, comparisons, judge, control, randomized }: NotesInput): string[] {
+export function reportNotes({ arms, comparisons, judge, control, randomized, since }: NotesInput): string[] {
   const compared = comparisons.length > 0
   return [
     'A rate is positive verdicts over positive and negative ones. Its anytime bounds (95%) hold however often they are looked at, while the rate stays one rate; where it drifts they bound none in particular.',
@@ -19,6 +21,16 @@ export function reportNotes({ arms, comparisons, judge, control, randomized }: N
     ...(compared
       ? [
           `Arms are compared with ${control} by a block e-process on one verdict per unit and question. It may be looked at all the time; a direction counts as proven when its evidence has reached 20 (ln 3.0), and stays proven.`,
+        ]
+      : []),
+    ...(since === null
+      ? []
+      : [
+          `Comparisons count requests since ${since.slice(0, 16).replace('T', ' ')} UTC, when an arm was switched on again; rates count all. So the two need not agree.`,
+        ]),
+    ...(arms.some(({ exposures, units }) => exposures > 0 && units === 0)
+      ? [
+          'Units are counted anew whenever arms, weights or switches change; an arm without any had its requests before.',
         ]
       : []),
     ...(randomized ? [] : ['Chance did not choose who is in which arm, so the arms are not compared.']),

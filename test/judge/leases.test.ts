@@ -161,4 +161,22 @@ describe('a worker', () => {
     expect(await verdictsIn(store)).toEqual(['error', 'positive'])
     expect(judge.requests).toHaveLength(1)
   })
+
+  test('leaves a sample alone whose check only a newer configuration knows', async () => {
+    const judge = await startTestUpstream((_request, response) => json(response, 200, completion('YES')))
+    const { store } = await open()
+    for (const [id, requestedAt] of [
+      ['old', 10],
+      ['new', 30],
+    ] as const)
+      await store.offer({ ...sample(id), check: 'other', requestedAt })
+    await startWorker(store, judge.url, { checksSince: () => 20 })
+    await eventually(async () => (await store.status()).depth === 1)
+    await sleep(300)
+    const found = await store.find({ check: 'other' }, 10)
+    expect(found.map((it) => [it.sample.id, it.verdict?.verdict ?? null, it.attempts])).toEqual([
+      ['new', null, 0],
+      ['old', 'error', 1],
+    ])
+  })
 })
