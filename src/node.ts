@@ -158,7 +158,7 @@ export async function startBallast(
     get config() {
       return current.config
     },
-    reports: () => office.reports(),
+    reports: () => office.freshReports(),
     reload(read) {
       reloading = reloading.then(() => reload(read))
       return reloading

@@ -170,13 +170,13 @@ describe('a store in trouble', () => {
   test('for longer than exchanges may wait refuses the newest and says so', async () => {
     const { ballast, file, count } = await start()
     const lock = lockStore(file)
-    for (let round = 0; round < 10; round++) await askAll(ballast.url, 30, round * 30)
-    expect(await count('ballast_samples_total', { outcome: 'overload' })).toBe(44)
+    for (let round = 0; round < 20; round++) await askAll(ballast.url, 28, round * 28)
+    expect(await count('ballast_samples_total', { outcome: 'overload' })).toBe(48)
     lock.release()
     await ballast.settle()
-    expect(await count('ballast_samples_total', { outcome: 'stored' })).toBe(256)
-    expect(stored(file)).toBe(256)
-    expect(exposed(file)).toBe(300)
+    expect(await count('ballast_samples_total', { outcome: 'stored' })).toBe(512)
+    expect(stored(file)).toBe(512)
+    expect(exposed(file)).toBe(560)
   }, 30_000)
 })
 

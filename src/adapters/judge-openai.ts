@@ -2,13 +2,16 @@
 import type { JudgeModel } from '../domain/ports.ts'
 import type { OpenAIJudgeOptions } from './judge-openai-options.ts'
 
-/** Nothing is loaded before the first question: the package takes a third of a second. */
+/** The package takes a third of a second to load: for those who ask, and better before there is something to do. */
+export async function loadJudgeClient(): Promise<typeof import('./judge-openai-client.ts')> {
+  return await import('./judge-openai-client.ts')
+}
+
 export function createOpenAIJudge(options: OpenAIJudgeOptions): JudgeModel {
   let client: Promise<JudgeModel> | null = null
-  const load = async () => (await import('./judge-openai-client.ts')).createClient(options)
   return {
     async ask(model, prompt, signal) {
-      client ??= load()
+      client ??= loadJudgeClient().then(({ createClient }) => createClient(options))
       return await (await client).ask(model, prompt, signal)
     },
   }

@@ -130,7 +130,11 @@ async function runRequests(
     })
   }
   await queue.onIdle()
-  if (failures.length === 0 && interruption === null) await ballast.settle()
+  if (failures.length === 0 && interruption === null) {
+    await ballast.settle()
+    // Then the last requests have been waited for, too, and comparisons count them.
+    await sleep(ballast.config.decisions.wait)
+  }
   await screen.close()
   if (failures.length > 0)
     throw new Error(`${failures.length} of ${requests} requests failed: ${String(failures[0])}`)

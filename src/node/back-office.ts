@@ -2,6 +2,7 @@
  * What goes on behind the requests: the store, the filing of samples, judging, reports. Run by `office-thread.ts`, in a
  * thread of its own, so that none of it takes the proxy's time.
  */
+import { loadJudgeClient } from '../adapters/judge-openai.ts'
 import { createRedactor } from '../adapters/redactor.ts'
 import { type OpenStore, openStore } from '../adapters/store.ts'
 import type { Log, Metrics } from '../domain/ports.ts'
@@ -16,7 +17,7 @@ import { EvidenceFollower } from './evidence.ts'
 import { Following } from './following.ts'
 import { Judging, queueLimit } from './judging.ts'
 import type { OfficeConfig } from './office-messages.ts'
-import { cachedReports, type Reports } from './reports.ts'
+import { cachedReports, makeReports, type Reports } from './reports.ts'
 import { Retention } from './retention.ts'
 
 export interface BackOfficeDeps {
@@ -39,6 +40,7 @@ export async function openBackOffice(
   config: OfficeConfig,
   { judges, metrics, log }: BackOfficeOptions,
 ): Promise<BackOffice> {
+  if (judges && config.judge !== undefined) await loadJudgeClient()
   const store = await openStore(config.store, { queueLimit: queueLimit(config), log })
   const unitKey = await store.unitKey()
   const judging = judges ? new Judging({ store, metrics, log }) : null
@@ -54,7 +56,7 @@ export class BackOffice {
   private config: OfficeConfig
   private plan: Plan
   private armEventsRead: readonly ArmEvent[] = []
-  private makeReports: Reports
+  private cachedReports: Reports
 
   constructor(config: OfficeConfig, deps: BackOfficeDeps) {
     const { store, log } = deps
@@ -63,7 +65,7 @@ export class BackOffice {
     this.plan = compilePlan(config)
     this.follower = new EvidenceFollower({ store, wait: () => this.config.decisions.wait, log })
     this.following = new Following({ follower: this.follower, store, plan: () => this.plan, log })
-    this.makeReports = cachedReports(this.plan, store, this.follower)
+    this.cachedReports = cachedReports(this.plan, store, this.follower)
     const redactor = createRedactor()
     this.filing = new Filing({
       unitKey: () => this.config.unit_key ?? deps.unitKey,
@@ -86,7 +88,7 @@ export class BackOffice {
     this.retention.use(config.samples.retention ?? null)
     this.config = config
     this.plan = plan
-    this.makeReports = cachedReports(plan, store, this.follower)
+    this.cachedReports = cachedReports(plan, store, this.follower)
     this.following.start()
   }
 
@@ -98,8 +100,9 @@ export class BackOffice {
     return this.filing.file(exchange)
   }
 
-  reports(): Promise<readonly Report[]> {
-    return this.makeReports()
+  /** @param fresh made now; else at most a moment old. */
+  reports(fresh: boolean): Promise<readonly Report[]> {
+    return fresh ? makeReports(this.plan, this.deps.store, this.follower) : this.cachedReports()
   }
 
   queue(): Promise<QueueStatus> {

@@ -24,7 +24,8 @@ export interface OfficeRequests {
   use(config: OfficeConfig): void
   expose(exposures: readonly CountedExposures[]): void
   file(exchange: FiledExchange): DrawnOutcome
-  reports(): readonly Report[]
+  /** @param fresh made now; else at most a moment old. */
+  reports(fresh: boolean): readonly Report[]
   queue(): QueueStatus
   /** What is in force of what was done to arms. */
   armEvents(): ArmEvent[]

@@ -52,7 +52,7 @@ async function main(): Promise<void> {
     use: ({ argument }) => office.use(argument),
     expose: ({ argument }) => office.expose(argument),
     file: ({ argument }) => office.file(argument),
-    reports: () => office.reports(),
+    reports: ({ argument }) => office.reports(argument),
     queue: () => office.queue(),
     armEvents: () => office.armEvents(),
     close: () => office.close(),

@@ -114,9 +114,14 @@ export class Office implements Keeper {
     return this.request('file', make) as Promise<DrawnOutcome>
   }
 
-  /** @throws Error when they do not come within so many milliseconds. */
-  reports(withinMs?: number): Promise<readonly Report[]> {
-    return this.ask('reports', undefined, withinMs)
+  /** At most a moment old. @throws Error when they do not come within so many milliseconds. */
+  reports(withinMs: number): Promise<readonly Report[]> {
+    return this.ask('reports', false, withinMs)
+  }
+
+  /** Of all that is stored by now. */
+  freshReports(): Promise<readonly Report[]> {
+    return this.ask('reports', true)
   }
 
   /** @throws Error when it does not come within so many milliseconds. */

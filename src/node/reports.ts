@@ -31,7 +31,8 @@ export function cachedReports(plan: Plan, store: Store, follower: EvidenceFollow
   }
 }
 
-async function makeReports(plan: Plan, store: Store, follower: EvidenceFollower): Promise<Report[]> {
+/** Of all that is stored by now. */
+export async function makeReports(plan: Plan, store: Store, follower: EvidenceFollower): Promise<Report[]> {
   const measured = plan.experiments.flatMap((experiment) =>
     experiment.check === null ? [] : [{ experiment, check: experiment.check }],
   )

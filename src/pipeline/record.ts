@@ -41,7 +41,7 @@ export interface Keeper {
 }
 
 /** Finished exchanges that may wait to be stored, and their bytes; each holds its bodies in memory. */
-const MAX_WAITING = 256
+const MAX_WAITING = 512
 const MAX_WAITING_BYTES = 64 * 1024 * 1024
 const FLUSH_INTERVAL_MS = 1_000
 /** Units remembered as stored, so that a unit is not written again with each request. */
