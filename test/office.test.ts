@@ -220,7 +220,7 @@ describe('ballast serve', () => {
       const { child } = await serve()
       const listed = execFileSync('ps', ['-L', '-o', 'ni=,comm=', '-p', `${child.pid}`], { encoding: 'utf8' })
       const nice = listed.split('\n').filter((line) => line.trim() !== '' && !/^\s*0\s/.test(line))
-      expect(nice.map((line) => line.trim())).toEqual([expect.stringMatching(/^10\s/)])
+      expect(nice.map((line) => line.trim())).toEqual([expect.stringMatching(/^19\s/)])
     },
   )
 })

@@ -81,11 +81,16 @@ export class SampleJobs {
 
   async add(
     transaction: Transaction<Tables>,
-    sample: Pick<Sample, 'id' | 'check' | 'requestedAt'>,
+    samples: readonly Pick<Sample, 'id' | 'check' | 'requestedAt'>[],
   ): Promise<void> {
-    const { id, check, requestedAt } = sample
-    const job = { id: jobId(id), data: { sample: storableText(id) }, priority: priorityOf(requestedAt) }
-    await this.boss.insert(queueOf(check), [job], { db: fromKysely(transaction) })
+    for (const [check, its] of Map.groupBy(samples, ({ check }) => check)) {
+      const jobs = its.map(({ id, requestedAt }) => ({
+        id: jobId(id),
+        data: { sample: storableText(id) },
+        priority: priorityOf(requestedAt),
+      }))
+      await this.boss.insert(queueOf(check), jobs, { db: fromKysely(transaction) })
+    }
   }
 
   /** For one whose job has ended. */
@@ -94,7 +99,7 @@ export class SampleJobs {
     sample: Pick<Sample, 'id' | 'check' | 'requestedAt'>,
   ): Promise<void> {
     await this.boss.deleteJob(queueOf(sample.check), jobId(sample.id), { db: fromKysely(transaction) })
-    await this.add(transaction, sample)
+    await this.add(transaction, [sample])
   }
 
   /** Takes up to `max`, of each check the oldest first to the second; no other taker has the same ones. */

@@ -200,8 +200,8 @@ export class PostgresStore extends QueuedStore {
     return 0
   }
 
-  protected async enqueued(transaction: Transaction<Tables>, sample: Sample): Promise<void> {
-    await this.jobs.add(transaction, sample)
+  protected async enqueued(transaction: Transaction<Tables>, samples: readonly Sample[]): Promise<void> {
+    await this.jobs.add(transaction, samples)
   }
 
   protected async judged(

@@ -36,7 +36,7 @@ import { decisiveVerdicts } from './store-decisive.ts'
 import { questionTallies } from './store-questions.ts'
 import { sampleRow, toArmEvent, toSample } from './store-rows.ts'
 import type { Tables } from './store-tables.ts'
-import { readScoreTallies, readTallies, tally, tallyScores } from './store-tallies.ts'
+import { readScoreTallies, readTallies, tally, tallySamples, tallyScores } from './store-tallies.ts'
 
 const UNIT_KEY = 'unit_key'
 /** Engines bound how many values a statement may have. */
@@ -70,16 +70,22 @@ export abstract class SqlStore implements Store, Archive {
   /** What a new sample's `visible_at` is. */
   protected abstract firstVisible(sample: Sample): number
 
-  /** Stores a sample and counts it. @returns false when it was there already. */
-  protected async insertSample(transaction: Transaction<Tables>, sample: Sample): Promise<boolean> {
-    const result = await transaction
+  /** Stores samples and counts them. @returns those that were not there yet. */
+  protected async insertSamples(
+    transaction: Transaction<Tables>,
+    samples: readonly Sample[],
+  ): Promise<Sample[]> {
+    const rows = await transaction
       .insertInto('samples')
-      .values({ ...sampleRow(sample), visible_at: this.firstVisible(sample) })
+      .values(samples.map((sample) => ({ ...sampleRow(sample), visible_at: this.firstVisible(sample) })))
       .onConflict((conflict) => conflict.column('id').doNothing())
-      .executeTakeFirst()
-    if ((result.numInsertedOrUpdatedRows ?? 0n) === 0n) return false
-    await tally(transaction, sample, sample.checkVersion, 'sample')
-    return true
+      .returning('id')
+      .execute()
+    const added = new Set(rows.map(({ id }) => id))
+    // One that was given twice is new once.
+    const fresh = samples.filter(({ id }) => added.delete(id))
+    await tallySamples(transaction, fresh)
+    return fresh
   }
 
   async addVerdict(verdict: Verdict, eraseText = false): Promise<boolean> {

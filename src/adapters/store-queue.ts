@@ -1,4 +1,5 @@
 /** The bounded side of the `Queue` port, the same on every SQL engine. Completed by `store-sqlite.ts` and `store-postgres.ts`. */
+import DataLoader from 'dataloader'
 import { type Kysely, sql, type Transaction } from 'kysely'
 import type { Sample } from '../domain/sample.ts'
 import type { LeasedSample, Queue, QueueFill, QueueStatus } from '../domain/store.ts'
@@ -9,6 +10,8 @@ import type { Tables } from './store-tables.ts'
 
 /** The number of waiting samples is counted anew this often and kept up in between. */
 const RECOUNT_MS = 1_000
+/** Samples that one transaction stores. */
+const STORED_TOGETHER = 64
 
 export abstract class QueuedStore extends SqlStore implements Queue {
   private queueLimit: number
@@ -17,6 +20,12 @@ export abstract class QueuedStore extends SqlStore implements Queue {
   private offered = 0
   private countedAt = Number.NEGATIVE_INFINITY
   private counting: Promise<unknown> | null = null
+  /** Stores what is offered in one turn of the event loop in one transaction; tells of each sample whether it was new. */
+  private readonly storing = new DataLoader<Sample, boolean>((samples) => this.storeTogether(samples), {
+    cache: false,
+    maxBatchSize: STORED_TOGETHER,
+    batchScheduleFn: setImmediate,
+  })
 
   constructor(db: Kysely<Tables>, queueLimit: number) {
     super(db)
@@ -27,8 +36,8 @@ export abstract class QueuedStore extends SqlStore implements Queue {
   abstract extend(leased: readonly LeasedSample[], leaseMs: number): Promise<LeasedSample[]>
   abstract retry(leased: LeasedSample, delayMs: number): Promise<void>
   abstract release(leased: readonly LeasedSample[], delayMs?: number): Promise<void>
-  /** Called when a sample was stored, within its transaction. */
-  protected abstract enqueued(transaction: Transaction<Tables>, sample: Sample): Promise<void>
+  /** Called when samples were stored, within their transaction. */
+  protected abstract enqueued(transaction: Transaction<Tables>, samples: readonly Sample[]): Promise<void>
 
   /** Takes no more than this many waiting samples from now on. */
   limitQueue(limit: number): void {
@@ -41,16 +50,31 @@ export abstract class QueuedStore extends SqlStore implements Queue {
     if (this.waiting + this.offered >= this.queueLimit) return await this.has(sample.id)
     this.offered++
     try {
-      const added = await this.transact(async (transaction) => {
-        const isNew = await this.insertSample(transaction, sample)
-        if (isNew) await this.enqueued(transaction, sample)
-        return isNew
-      })
-      if (added) this.waiting++
+      if (await this.storing.load(sample)) this.waiting++
       return true
     } finally {
       this.offered--
     }
+  }
+
+  /** Where they cannot be stored together, each is tried alone: one may be what the others failed of. */
+  private async storeTogether(samples: readonly Sample[]): Promise<(boolean | Error)[]> {
+    try {
+      return await this.store(samples)
+    } catch (error) {
+      if (samples.length === 1) return [error as Error]
+      const each: (boolean | Error)[] = []
+      for (const sample of samples) each.push(...(await this.storeTogether([sample])))
+      return each
+    }
+  }
+
+  private async store(samples: readonly Sample[]): Promise<boolean[]> {
+    return await this.transact(async (transaction) => {
+      const added = await this.insertSamples(transaction, samples)
+      if (added.length > 0) await this.enqueued(transaction, added)
+      return samples.map((sample) => added.includes(sample))
+    })
   }
 
   async fill(): Promise<QueueFill> {

@@ -7,7 +7,7 @@ import type { Tables } from './store-tables.ts'
 
 const HOUR_MS = 3_600_000
 
-/** Adds a sample, or its verdict, to what is counted of it. @param times -1 takes it back. */
+/** Adds a sample's verdict to what is counted of it. @param times -1 takes it back. */
 export async function tally(
   transaction: Transaction<Tables>,
   sample: Sample,
@@ -15,30 +15,70 @@ export async function tally(
   kind: Tally['kind'],
   times: 1 | -1 = 1,
 ): Promise<void> {
+  await addTallies(transaction, [tallyRow(sample, checkVersion, kind, times)])
+  if (times === -1) await transaction.deleteFrom('tallies').where('n', '=', 0).execute()
+}
+
+/** Adds new samples to what is counted of them. */
+export async function tallySamples(
+  transaction: Transaction<Tables>,
+  samples: readonly Sample[],
+): Promise<void> {
+  const sums = new Map<string, TallyRow>()
+  for (const sample of samples) {
+    const row = tallyRow(sample, sample.checkVersion, 'sample', 1)
+    const key = JSON.stringify(TALLY_KEY.map((column) => row[column]))
+    const sum = sums.get(key)
+    sums.set(key, sum === undefined ? row : added(sum, row))
+  }
+  // Always in the same order: two transactions then cannot wait for each other.
+  const rows = [...sums].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, row]) => row)
+  if (rows.length > 0) await addTallies(transaction, rows)
+}
+
+type TallyRow = ReturnType<typeof tallyRow>
+
+/** What is counted apart. */
+const TALLY_KEY = [
+  'experiment',
+  'check_id',
+  'check_version',
+  'arm',
+  'policy_hash',
+  'hour',
+  'kind',
+  'extra',
+] as const
+
+function tallyRow(sample: Sample, checkVersion: string, kind: Tally['kind'], times: 1 | -1) {
   const weight = 1 / sample.probability
-  const [w, w2] = [times * weight, times * weight ** 2]
+  return {
+    ...wordingOf(sample, checkVersion),
+    hour: Math.floor(sample.requestedAt / HOUR_MS) * HOUR_MS,
+    kind,
+    extra: (sample.extra ?? null) === null ? 0 : 1,
+    n: times as number,
+    w: times * weight,
+    w2: times * weight ** 2,
+  }
+}
+
+function added(a: TallyRow, b: TallyRow): TallyRow {
+  return { ...a, n: a.n + b.n, w: a.w + b.w, w2: a.w2 + b.w2 }
+}
+
+async function addTallies(transaction: Transaction<Tables>, rows: readonly TallyRow[]): Promise<void> {
   await transaction
     .insertInto('tallies')
-    .values({
-      ...wordingOf(sample, checkVersion),
-      hour: Math.floor(sample.requestedAt / HOUR_MS) * HOUR_MS,
-      kind,
-      extra: (sample.extra ?? null) === null ? 0 : 1,
-      n: times,
-      w,
-      w2,
-    })
+    .values(rows)
     .onConflict((conflict) =>
-      conflict
-        .columns(['experiment', 'check_id', 'check_version', 'arm', 'policy_hash', 'hour', 'kind', 'extra'])
-        .doUpdateSet((eb) => ({
-          n: eb('tallies.n', '+', times),
-          w: eb('tallies.w', '+', w),
-          w2: eb('tallies.w2', '+', w2),
-        })),
+      conflict.columns(TALLY_KEY).doUpdateSet((eb) => ({
+        n: eb('tallies.n', '+', eb.ref('excluded.n')),
+        w: eb('tallies.w', '+', eb.ref('excluded.w')),
+        w2: eb('tallies.w2', '+', eb.ref('excluded.w2')),
+      })),
     )
     .execute()
-  if (times === -1) await transaction.deleteFrom('tallies').where('n', '=', 0).execute()
 }
 
 /** Adds the scores of a drawn sample to what is counted of them. */

@@ -1,5 +1,6 @@
 /** `ballast serve`: the proxy with its judge, until it is told to stop. */
 import { Command } from 'commander'
+import { keepRequestsYoung } from '../node/heap.ts'
 import { startBallast } from '../node.ts'
 import { keptInWords } from './plan.ts'
 import { logLevelOption, type RunningOptions, runUntilStopped } from './running.ts'
@@ -23,6 +24,7 @@ export function serveCommand(): Command {
 }
 
 async function serve(options: ServeOptions): Promise<void> {
+  keepRequestsYoung()
   await runUntilStopped(options, {
     start: (config, log) => startBallast(config, log, { judges: options.judge }),
     fixed: (running) => running,

@@ -16,8 +16,8 @@ import {
 } from './office-messages.ts'
 import { Outbox } from './outbox.ts'
 
-/** Of 19. On a core with too much to do the proxy then has ten times as much of it; at 15 samples would be lost before long. */
-const NICENESS = 10
+/** The least there is. Of a core that has too much to do the proxy has all but a sixtieth; what is idle is the office's. */
+const NICENESS = 19
 
 /** On Linux a thread has a priority of its own; elsewhere, and where /proc is hidden, all stay as they are. */
 function stepBack(): void {

@@ -196,7 +196,15 @@ class Exchange extends Relay {
   private draw(check: string, rate: number): void {
     const drawn = isSampled(check, this.given.id, rate)
     this.extra = !drawn && this.guarded?.action === 'flag' ? 'trigger' : null
-    if (drawn || this.extra !== null) this.tap = new Tap()
+    if (!drawn && this.extra === null) return
+    if (this.deps.recorder.full) this.lose('overload')
+    else this.tap = new Tap()
+  }
+
+  /** Counts that the exchange was drawn and cannot be judged. */
+  private lose(outcome: DrawnOutcome): void {
+    const { experiment, arm } = this.labels
+    this.deps.recorder.lose(experiment, arm, this.extra === null ? outcome : `extra_${outcome}`)
   }
 
   protected override get streaming(): boolean {
@@ -222,13 +230,10 @@ class Exchange extends Relay {
   /** Hands a sampled exchange on to be stored, or says why it cannot be judged. */
   protected override finished(code: number, whole: boolean): void {
     if (this.tap === null) return
-    const { experiment, arm } = this.labels
-    const lose = (outcome: DrawnOutcome) =>
-      this.deps.recorder.lose(experiment, arm, this.extra === null ? outcome : `extra_${outcome}`)
-    if (code === CLIENT_CLOSED_REQUEST) lose('incomplete')
-    else if (code !== 200) lose('upstream_error')
-    else if (!whole) lose('incomplete')
-    else if (this.tap.overflowed) lose('too_large')
+    if (code === CLIENT_CLOSED_REQUEST) this.lose('incomplete')
+    else if (code !== 200) this.lose('upstream_error')
+    else if (!whole) this.lose('incomplete')
+    else if (this.tap.overflowed) this.lose('too_large')
     else this.keepSample(this.tap)
   }
 

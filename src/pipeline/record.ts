@@ -70,6 +70,10 @@ function keyOf({
   return `${experiment}\0${arm}\0${assignment}`
 }
 
+function sizeOf({ body, tap }: SampledExchange): number {
+  return body.length + tap.size
+}
+
 export interface RecorderDeps {
   readonly keeper: Keeper
   readonly metrics: Metrics
@@ -80,7 +84,13 @@ export class Recorder {
   private readonly deps: RecorderDeps
   private readonly exposures = new Map<string, PendingExposures>()
   private readonly knownUnits = new LRUCache<string, true>({ max: KNOWN_UNITS })
-  private readonly storing = new Set<Promise<void>>()
+  /** Handed over and not acknowledged. */
+  private storing = 0
+  /** Resolves when there are none any more. */
+  private stored: PromiseWithResolvers<void> | null = null
+  /** Handed over together at the end of this turn of the event loop. */
+  private finished: SampledExchange[] = []
+  private handingOver: NodeJS.Immediate | null = null
   private readonly flushing = new Set<Promise<void>>()
   private waitingBytes = 0
   private readonly timer: NodeJS.Timeout
@@ -113,22 +123,39 @@ export class Recorder {
     }
   }
 
+  /** Whether so many exchanges wait that another would be refused: its answer need not be kept. */
+  get full(): boolean {
+    return this.storing + this.finished.length >= MAX_WAITING || this.waitingBytes >= MAX_WAITING_BYTES
+  }
+
   /** Takes a finished exchange to be stored later. */
   keep(exchange: SampledExchange): void {
-    const { body, tap } = exchange
-    const bytes = body.length + tap.size
-    if (body.length > TAP_LIMIT) return this.count(exchange, 'too_large')
-    if (this.storing.size >= MAX_WAITING || this.waitingBytes + bytes > MAX_WAITING_BYTES)
-      return this.count(exchange, 'overload')
+    if (exchange.body.length > TAP_LIMIT) return this.count(exchange, 'too_large')
+    const bytes = sizeOf(exchange)
+    if (this.full || this.waitingBytes + bytes > MAX_WAITING_BYTES) return this.count(exchange, 'overload')
+    this.waitingBytes += bytes
+    this.finished.push(exchange)
+    this.handingOver ??= setImmediate(() => this.handOver())
+  }
+
+  private handOver(): void {
+    if (this.handingOver !== null) clearImmediate(this.handingOver)
+    this.handingOver = null
+    if (this.finished.length === 0) return
+    const exchanges = this.finished
+    this.finished = []
     // A sample must not be known of an arm whose exposure is not.
     this.flush()
-    this.waitingBytes += bytes
-    const task = this.deps.keeper.keep(exchange).then((outcome) => {
-      this.storing.delete(task)
-      this.waitingBytes -= bytes
-      this.count(exchange, outcome)
-    })
-    this.storing.add(task)
+    this.storing += exchanges.length
+    for (const exchange of exchanges) {
+      void this.deps.keeper.keep(exchange).then((outcome) => {
+        this.waitingBytes -= sizeOf(exchange)
+        this.count(exchange, outcome)
+        if (--this.storing > 0) return
+        this.stored?.resolve()
+        this.stored = null
+      })
+    }
   }
 
   /** Counts an exchange that was drawn but cannot be judged. */
@@ -166,7 +193,11 @@ export class Recorder {
 
   /** Resolves when everything taken so far is stored or counted as lost. */
   async settle(): Promise<void> {
-    while (this.storing.size > 0) await Promise.all(this.storing)
+    while (this.storing + this.finished.length > 0) {
+      this.handOver()
+      this.stored ??= Promise.withResolvers()
+      await this.stored.promise
+    }
     this.flush()
     await Promise.all(this.flushing)
   }

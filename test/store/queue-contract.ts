@@ -154,6 +154,28 @@ export function queueContract(engine: Engine): void {
       expect(await stores[1].take(5, LONG)).toEqual([])
     })
 
+    test('stores what is offered at once, each sample once, and fails only what cannot be stored', async () => {
+      const store = await openNew(engine)
+      const samples = Array.from({ length: 150 }, (_, n) =>
+        makeSample({ arm: n % 2 === 0 ? 'control' : 'treated', probability: n % 3 === 0 ? 1 : 0.5 }),
+      )
+      const broken = makeSample({ requestedAt: Number.NaN })
+      const offered = await Promise.allSettled(
+        [...samples, broken, ...samples.slice(0, 20)].map((sample) => store.offer(sample)),
+      )
+      expect(offered.map(({ status }) => status === 'fulfilled').indexOf(false)).toBe(150)
+      expect(offered.filter(({ status }) => status === 'rejected')).toHaveLength(1)
+      expect((await store.status()).depth).toBe(150)
+      const { experiment, check } = samples[0]!
+      const tallies = await store.tallies(experiment, check)
+      const sum = (pick: (tally: (typeof tallies)[number]) => number) =>
+        tallies.filter(({ kind }) => kind === 'sample').reduce((total, tally) => total + pick(tally), 0)
+      expect(sum(({ count }) => count)).toBe(150)
+      expect(sum(({ weights }) => weights)).toBe(50 + 100 * 2)
+      expect(sum(({ squaredWeights }) => squaredWeights)).toBe(50 + 100 * 4)
+      expect(idsOf(await store.take(200, LONG)).toSorted()).toEqual(samples.map(({ id }) => id).toSorted())
+    })
+
     test('refuses what exceeds its limit, offered at once or in turn, until there is room', async () => {
       const store = await openNew(engine, 5)
       const samples = Array.from({ length: 12 }, () => makeSample())
