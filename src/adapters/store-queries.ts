@@ -252,9 +252,9 @@ export abstract class SqlStore implements Store, Archive {
 
   async addExposures(batches: readonly ExposureBatch[]): Promise<void> {
     // Always in the same order: two transactions then cannot wait for each other.
-    const sorted = [...batches].sort((a, b) => compare(exposureKey(a), exposureKey(b)))
+    const merged = mergeExposures(batches)
     await this.transact(async (transaction) => {
-      for (const { experiment, arm, assignment, exposures, anonymousUnits } of sorted) {
+      for (const { experiment, arm, assignment, exposures, anonymousUnits } of merged) {
         await transaction
           .insertInto('exposures')
           .values({ experiment, arm, assignment, exposures, anonymous_units: anonymousUnits })
@@ -266,7 +266,7 @@ export abstract class SqlStore implements Store, Archive {
           )
           .execute()
       }
-      for (const { experiment, arm, assignment, units } of sorted) {
+      for (const { experiment, arm, assignment, units } of merged) {
         const rows = [...new Set(units)].sort(compare).map((unit) => ({ experiment, arm, assignment, unit }))
         for (let start = 0; start < rows.length; start += ROWS_AT_A_TIME) {
           await transaction
@@ -395,8 +395,19 @@ export abstract class SqlStore implements Store, Archive {
   }
 }
 
-function exposureKey({ experiment, arm, assignment }: ExposureBatch): string {
-  return [experiment, arm, assignment].join('\n')
+/** One batch for each arm and assignment, always in the same order. */
+function mergeExposures(batches: readonly ExposureBatch[]): ExposureBatch[] {
+  const byArm = Map.groupBy(batches, ({ experiment, arm, assignment }) =>
+    [experiment, arm, assignment].join('\n'),
+  )
+  return [...byArm]
+    .sort(([a], [b]) => compare(a, b))
+    .map(([, its]) => ({
+      ...its[0]!,
+      exposures: its.reduce((sum, it) => sum + it.exposures, 0),
+      anonymousUnits: its.reduce((sum, it) => sum + it.anonymousUnits, 0),
+      units: its.flatMap(({ units }) => units),
+    }))
 }
 
 function compare(a: string, b: string): number {
