@@ -103,6 +103,20 @@ describe('the rules', () => {
     }
   })
 
+  test('have the thresholds that the document says they are shipped with', () => {
+    const rows = [...read('docs/operations.md').matchAll(/^\| `(\w+:\w+:threshold)` \| (\S+) \|/gm)]
+    const shipped = records
+      .filter(({ record, expr }) => record!.endsWith(':threshold') && expr.startsWith('vector('))
+      .map(({ record, expr }) => [record, expr.slice('vector('.length, -1)])
+    const settable = rows.filter(([, , value]) => value === 'none').map(([, record]) => record)
+    const documented = rows
+      .filter(([, , value]) => value !== 'none')
+      .map(([, record, value]) => [record, value])
+    expect(documented).toEqual(shipped)
+    for (const record of settable)
+      expect(read('deploy/prometheus/rules/thresholds.yaml')).toContain(`# - record: ${record}\n`)
+  })
+
   test('each lead to a section of the runbook, which has one for each', () => {
     const runbook = read('docs/operations.md')
     const sections = [...runbook.matchAll(/^### (Ballast\w+)$/gm)].map((match) => match[1]!)
