@@ -8,6 +8,7 @@ import { assignArm, isSampled } from '../src/policy/assign.ts'
 import { splice } from '../src/policy/inject.ts'
 import { preparePolicy } from '../src/policy/prepare.ts'
 import { SURFACES } from '../src/policy/surfaces.ts'
+import { manySeries } from './many-series.ts'
 import { figure } from './numbers.ts'
 import { formatMarkdown } from './report.ts'
 import { makeBody, numbersOf, type Wish } from './request.ts'
@@ -94,6 +95,10 @@ function makeBench(milliseconds: number): Bench {
     metrics.firstByte(LABELS, 12)
     metrics.upstreamRequest('openai', '2xx')
     metrics.requestFinished(LABELS, 200, 13)
+  })
+  const many = manySeries()
+  bench.add('metrics of 50 routes and 20 experiments of 4 arms, read', async () => {
+    await many.expose()
   })
   bench.add('tap a stream of 64 chunks', () => {
     const tap = new Tap()

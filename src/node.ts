@@ -76,9 +76,9 @@ export async function startBallast(
   metrics.observe({
     // A store in trouble takes its own series away, not the others.
     reports: () => office.reports(ANSWER_MS).catch((error: unknown) => troubled(error, [])),
-    queue: () =>
-      office.queue(ANSWER_MS).catch((error: unknown) => troubled(error, { depth: 0, oldestAt: null })),
+    queue: () => office.queue(ANSWER_MS).catch((error: unknown) => troubled(error, null)),
     configHash: () => current.config.hash,
+    upstreams: () => current.standings(),
     armStates: () => armStatesOf(current.plan),
   })
 

@@ -8,9 +8,17 @@ import { CounterSeries, HistogramSeries } from './metrics-prom-series.ts'
 export interface PrometheusSources {
   /** Asked at each scrape. */
   readonly reports: () => Promise<readonly Report[]>
-  readonly queue: () => Promise<QueueStatus>
+  /** Null where the store cannot be read: then nothing is said of it. */
+  readonly queue: () => Promise<QueueStatus | null>
   readonly configHash: () => string
+  readonly upstreams: () => readonly UpstreamStanding[]
   readonly armStates: () => readonly (ArmState & { readonly experiment: string; readonly arm: string })[]
+}
+
+/** Whether the breaker of an upstream is open: it keeps failing and is left alone. */
+export interface UpstreamStanding {
+  readonly upstream: string
+  readonly open: boolean
 }
 
 export interface PrometheusMetrics extends Metrics {
@@ -131,6 +139,12 @@ export function createPrometheusMetrics(): PrometheusMetrics {
     labelNames: ['outcome'],
     registers,
   })
+  const reloaded = new Gauge({
+    name: 'ballast_config_last_reload_successful',
+    help: '0 while the configuration that was read last was refused and an older one runs.',
+    registers,
+  })
+  reloaded.set(1)
   const officeRestarts = new Counter({
     name: 'ballast_office_restarts_total',
     help: 'Times the thread that stores and judges has died and was replaced.',
@@ -142,7 +156,7 @@ export function createPrometheusMetrics(): PrometheusMetrics {
 
   let sources: PrometheusSources | null = null
   // prom-client collects one metric after the other; the reports are asked for once per scrape.
-  let scrape: { reports: readonly Report[]; queue: QueueStatus } = {
+  let scrape: { reports: readonly Report[]; queue: QueueStatus | null } = {
     reports: [],
     queue: { depth: 0, oldestAt: null },
   }
@@ -164,15 +178,20 @@ export function createPrometheusMetrics(): PrometheusMetrics {
     self.set({ ...labels, stat: 'upper' }, it.upper)
   }
 
-  gauge('ballast_judge_queue_depth', 'Samples waiting for their verdict.', [], (self) =>
-    self.set(scrape.queue.depth),
-  )
+  gauge('ballast_judge_queue_depth', 'Samples waiting for their verdict.', [], (self) => {
+    // A 0 would say that nothing waits.
+    if (scrape.queue === null) self.remove()
+    else self.set(scrape.queue.depth)
+  })
   gauge(
     'ballast_judge_oldest_sample_age_seconds',
     'Age of the oldest sample without a verdict.',
     [],
-    (self) =>
-      self.set(scrape.queue.oldestAt === null ? 0 : Math.max(0, (Date.now() - scrape.queue.oldestAt) / 1000)),
+    (self) => {
+      if (scrape.queue === null) return self.remove()
+      const { oldestAt } = scrape.queue
+      self.set(oldestAt === null ? 0 : Math.max(0, (Date.now() - oldestAt) / 1000))
+    },
   )
   gauge(
     'ballast_positive_rate',
@@ -209,6 +228,14 @@ export function createPrometheusMetrics(): PrometheusMetrics {
     (self) => {
       for (const { experiment, arm, state, by } of sources?.armStates() ?? [])
         if (state === 'off' && by !== null) self.set({ experiment, arm, by }, 1)
+    },
+  )
+  gauge(
+    'ballast_upstream_breaker_open',
+    '1 while an upstream that keeps failing is left alone but for a request now and then.',
+    ['upstream'],
+    (self) => {
+      for (const { upstream, open } of sources?.upstreams() ?? []) self.set({ upstream }, open ? 1 : 0)
     },
   )
   gauge('ballast_config_info', 'The running configuration.', ['hash'], (self) => {
@@ -253,7 +280,10 @@ export function createPrometheusMetrics(): PrometheusMetrics {
       if (open === null) judgeBreaker.remove({ model })
       else judgeBreaker.set({ model }, open ? 1 : 0)
     },
-    configReload: (outcome) => reloads.inc({ outcome }),
+    configReload: (outcome) => {
+      reloads.inc({ outcome })
+      reloaded.set(outcome === 'failed' ? 0 : 1)
+    },
     officeRestart: () => officeRestarts.inc(),
     armEvent: (experiment, arm, action, by) => armEvents.inc(experiment, arm, action, by),
   }

@@ -43,9 +43,10 @@ export async function startJudge(config: Config, address: Address, log: Log): Pr
     queue: () =>
       store.status().catch((error: unknown) => {
         log.error({ err: error }, 'the store could not be read for the metrics')
-        return { depth: 0, oldestAt: null }
+        return null
       }),
     configHash: () => current.hash,
+    upstreams: () => [],
     armStates: () => [],
   })
   const app = createHealth({

@@ -61,6 +61,11 @@ export class ServedSnapshot implements Snapshot {
     }
   }
 
+  /** Which upstreams are left alone, for the metrics. */
+  standings() {
+    return [...this.upstreams.parts].map(([upstream, { breaker }]) => ({ upstream, open: breaker.tripped }))
+  }
+
   enter(): this {
     this.users++
     return this

@@ -24,6 +24,11 @@ export const promtool: Requirement = {
   missing: spawnSync('promtool', ['--version']).error !== undefined,
 }
 
+export const prometheus: Requirement = {
+  name: 'Prometheus and its promtool on PATH',
+  missing: promtool.missing || spawnSync('prometheus', ['--version']).error !== undefined,
+}
+
 export const compiler: Requirement = {
   name: 'a C compiler, cc, on Linux',
   missing: process.platform !== 'linux' || spawnSync('cc', ['--version']).error !== undefined,
