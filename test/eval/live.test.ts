@@ -134,6 +134,39 @@ describe('ballast eval', () => {
     expect(new Set(shown)).toEqual(new Set(['How do I get to the coast?', 'Which bird is that?']))
   })
 
+  test('asks as a file says that has every optional field, Windows line ends and other scripts', async () => {
+    const upstream = await startModel()
+    const file = questions(
+      [
+        '\uFEFF- id: &id weltbild',
+        '  type: free_form_judge',
+        '  paraphrases: &fragen [Wie soll man Wälder bewirtschaften?, 森はどう管理すべきですか。]',
+        '  samples_per_paraphrase: 2',
+        '  temperature: 0.5',
+        '  max_tokens: 77',
+        '  system: Antworte kurz. 🌲',
+        '  judge: some-judge',
+        '  judge_prompts:',
+        '    llm_or_19: |-',
+        '      {question} {answer}',
+        '      * LLM: modern',
+        '      * 19: old',
+        '',
+      ].join('\r\n'),
+    )
+    const { rows } = await report(['-q', file, '-m', 'birds', '--url', upstream.url, '-o', folder()])
+    expect(rows).toBe(4)
+    const asked = upstream.requests.map(askedIn).filter((it) => !isJudge(it))
+    expect(asked).toHaveLength(4)
+    for (const it of asked) {
+      expect(it).toMatchObject({ temperature: 0.5, max_tokens: 77 })
+      expect(it.messages[0]).toEqual({ role: 'system', content: 'Antworte kurz. 🌲' })
+    }
+    expect(new Set(asked.map(({ messages }) => messages.at(-1)!.content))).toEqual(
+      new Set(['Wie soll man Wälder bewirtschaften?', '森はどう管理すべきですか。']),
+    )
+  })
+
   test('says what it will take and asks nothing without --yes, then asks nothing twice', async () => {
     const upstream = await startModel()
     const out = folder()
