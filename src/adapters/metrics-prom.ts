@@ -10,6 +10,7 @@ export interface PrometheusSources {
   readonly reports: () => Promise<readonly Report[]>
   readonly queue: () => Promise<QueueStatus>
   readonly configHash: () => string
+  readonly requestsInFlight: () => number
   readonly armStates: () => readonly (ArmState & { readonly experiment: string; readonly arm: string })[]
 }
 
@@ -164,6 +165,9 @@ export function createPrometheusMetrics(): PrometheusMetrics {
     self.set({ ...labels, stat: 'upper' }, it.upper)
   }
 
+  gauge('ballast_requests_in_flight', 'Requests whose answers are not over.', [], (self) =>
+    self.set(sources?.requestsInFlight() ?? 0),
+  )
   gauge('ballast_judge_queue_depth', 'Samples waiting for their verdict.', [], (self) =>
     self.set(scrape.queue.depth),
   )

@@ -46,6 +46,7 @@ export async function startJudge(config: Config, address: Address, log: Log): Pr
         return { depth: 0, oldestAt: null }
       }),
     configHash: () => current.hash,
+    requestsInFlight: () => 0,
     armStates: () => [],
   })
   const app = createHealth({
