@@ -2,31 +2,16 @@
  * The package as users get it: what `npm pack` puts into it, and that it runs where it is installed. The install fetches
  * the dependencies as a user's would.
  */
-import { execFile, spawnSync } from 'node:child_process'
 import { mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { delimiter, join } from 'node:path'
-import { promisify } from 'node:util'
+import { join } from 'node:path'
 import { beforeAll, expect, test } from 'vitest'
 import { parse } from 'yaml'
-import { describeWith, type Requirement } from '../support/requires.ts'
+import { registry, runNpm as run } from '../support/npm.ts'
+import { describeWith } from '../support/requires.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
 const MINUTES = 60_000
-/** npm chooses versions by the Node that it runs under, which is the one that ballast runs under. */
-const environment = {
-  ...process.env,
-  PATH: [join(ROOT, 'node_modules/.bin'), process.env.PATH].join(delimiter),
-}
-
-const run = (command: string, args: readonly string[], cwd: string, env: NodeJS.ProcessEnv = environment) =>
-  promisify(execFile)(command, args, { cwd, env, timeout: 5 * MINUTES, maxBuffer: 64 << 20 })
-
-const registry: Requirement = {
-  name: "npm's registry",
-  missing: spawnSync('npm', ['view', 'hono', 'name'], { env: environment, timeout: 60_000 }).status !== 0,
-}
-
 const emptyFolder = () => mkdtempSync(join(tmpdir(), 'ballast-package-'))
 const filesBelow = (folder: string) =>
   readdirSync(join(ROOT, folder), { recursive: true, withFileTypes: true })
