@@ -42,7 +42,7 @@ const SETTLE_POLL_MS = 20
 /** For the office to answer the control plane: so long a scrape waits at most. */
 const ANSWER_MS = 5_000
 /** For what is pending to be stored when ballast stops; a store that is locked takes up to ten seconds. */
-const LAST_STORING_MS = 20_000
+export const LAST_STORING_MS = 20_000
 
 export interface BallastOptions {
   /** Whether it judges what it samples; else `ballast judge` does. Default true. */
