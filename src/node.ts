@@ -12,7 +12,7 @@ import { createDataPlane } from './http/data-plane.ts'
 import { ArmEvents, armStatesOf } from './node/arm-events.ts'
 import { Office } from './node/office.ts'
 import type { Reload, Reloadable } from './node/reloads.ts'
-import { closeServer, listen } from './node/servers.ts'
+import { closeServer, LATE_MS, listen } from './node/servers.ts'
 import { ServedSnapshot } from './node/snapshot.ts'
 import { logWarnings, tryReload } from './node/try-reload.ts'
 import { UpstreamPools } from './node/upstreams.ts'
@@ -32,7 +32,7 @@ export interface Ballast extends Reloadable {
   reports(): Promise<readonly Report[]>
   /** Resolves when every request answered so far is stored and judged. */
   settle(): Promise<void>
-  /** Refuses new requests, lets running ones end within `drainMs` (default `limits.drain`), stores what is pending, and closes everything. */
+  /** Takes no new connections, lets running requests end within `drainMs` (default `limits.drain`), stores what is pending, and closes everything. */
   close(drainMs?: number): Promise<void>
 }
 
@@ -42,7 +42,7 @@ const SETTLE_POLL_MS = 20
 /** For the office to answer the control plane: so long a scrape waits at most. */
 const ANSWER_MS = 5_000
 /** For what is pending to be stored when ballast stops; a store that is locked takes up to ten seconds. */
-const LAST_STORING_MS = 20_000
+export const LAST_STORING_MS = 20_000
 
 export interface BallastOptions {
   /** Whether it judges what it samples; else `ballast judge` does. Default true. */
@@ -79,16 +79,18 @@ export async function startBallast(
     queue: () => office.queue(ANSWER_MS).catch((error: unknown) => troubled(error, null)),
     configHash: () => current.config.hash,
     upstreams: () => current.standings(),
+    requestsInFlight: () => current.limits.inFlight,
     armStates: () => armStatesOf(current.plan),
   })
 
-  let draining = false
+  let [draining, refusing] = [false, false]
   const data = createDataPlane({
     enter: () => current.enter(),
     limits: config.limits,
     metrics,
     log,
     draining: () => draining,
+    refusing: () => refusing,
   })
   data.keepAliveTimeout = KEEP_ALIVE_MS
   const app = createAdmin({
@@ -170,7 +172,14 @@ export async function startBallast(
     },
     async close(drainMs = current.config.limits.drain) {
       draining = true
+      const late = setTimeout(
+        () => {
+          refusing = true
+        },
+        Math.min(LATE_MS, drainMs),
+      )
       await closeServer(data, drainMs)
+      clearTimeout(late)
       await closeParts()
       await closeServer(admin, 0)
     },

@@ -43,11 +43,12 @@ const Completion = z.looseObject({
 })
 
 export function createClient(options: OpenAIJudgeOptions): JudgeModel {
-  const { baseUrl, apiKey, timeout, maxTokens, name = 'judge' } = options
+  const { baseUrl, apiKey, headers = {}, timeout, maxTokens, name = 'judge' } = options
   // The queue tries again, with the sample safely stored in between; the client itself does not.
   const client = new OpenAI({
     baseURL: baseUrl,
     apiKey: apiKey ?? 'none',
+    defaultHeaders: { ...(apiKey === null ? { authorization: null } : {}), ...headers },
     timeout,
     maxRetries: 0,
     fetch: limitedFetch(name),

@@ -12,6 +12,7 @@ export interface PrometheusSources {
   readonly queue: () => Promise<QueueStatus | null>
   readonly configHash: () => string
   readonly upstreams: () => readonly UpstreamStanding[]
+  readonly requestsInFlight: () => number
   readonly armStates: () => readonly (ArmState & { readonly experiment: string; readonly arm: string })[]
 }
 
@@ -178,6 +179,9 @@ export function createPrometheusMetrics(): PrometheusMetrics {
     self.set({ ...labels, stat: 'upper' }, it.upper)
   }
 
+  gauge('ballast_requests_in_flight', 'Requests whose answers are not over.', [], (self) =>
+    self.set(sources?.requestsInFlight() ?? 0),
+  )
   gauge('ballast_judge_queue_depth', 'Samples waiting for their verdict.', [], (self) => {
     // A 0 would say that nothing waits.
     if (scrape.queue === null) self.remove()

@@ -10,6 +10,7 @@ import { startSandbox } from '../sandbox/server.ts'
 import { fromHere, interrupted, UsageError, wholeNumber } from './usage.ts'
 
 interface SandboxCommandOptions {
+  readonly host: string
   readonly port: number
   readonly seed: string
   readonly latency: number
@@ -20,12 +21,8 @@ interface SandboxCommandOptions {
 export function sandboxCommand(): Command {
   return new Command('sandbox')
     .description('Run a stand-in for fine-tuned models and a judge; no model is involved.')
-    .option(
-      '-p, --port <number>',
-      'where to listen on 127.0.0.1; 0 takes any free port',
-      wholeNumber(0, 65_535),
-      8790,
-    )
+    .option('-p, --port <number>', 'where to listen; 0 takes any free port', wholeNumber(0, 65_535), 8790)
+    .option('--host <address>', 'the address to listen on; 0.0.0.0 in a container', '127.0.0.1')
     .option('--seed <text>', 'what the draws depend on', '')
     .option('--latency <ms>', 'how long an answer takes to begin', wholeNumber(0, 600_000), 0)
     .option(
@@ -46,10 +43,18 @@ Examples:
     .action(runSandbox)
 }
 
-async function runSandbox({ port, seed, latency, replay, policies }: SandboxCommandOptions): Promise<void> {
+async function runSandbox({
+  host,
+  port,
+  seed,
+  latency,
+  replay,
+  policies,
+}: SandboxCommandOptions): Promise<void> {
   const stop = interrupted()
   try {
     const sandbox = await startSandbox({
+      host,
       port,
       seed,
       latencyMs: latency,

@@ -46,7 +46,7 @@ export class Incoming {
     this.snapshot = deps.enter()
     this.incoming = incoming
     this.outgoing = outgoing
-    this.answer = new Outgoing(incoming, outgoing, this.snapshot.stallMs, deps.log)
+    this.answer = new Outgoing(incoming, outgoing, this.snapshot.stallMs, deps)
   }
 
   /** @param expectsContinue whether the client sends its body only when it is told to. */
@@ -78,7 +78,7 @@ export class Incoming {
   }
 
   private admit(): Target {
-    if (this.deps.draining()) {
+    if (this.deps.refusing()) {
       throw new BallastError('ballast_draining', 'ballast is shutting down; send the request again.', {
         source: 'internal',
         retryable: true,

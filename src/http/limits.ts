@@ -57,6 +57,11 @@ export class Limits {
     )
   }
 
+  /** Requests that run now. */
+  get inFlight(): number {
+    return this.running.total
+  }
+
   /**
    * Takes a request on; `leave` must follow.
    * @throws BallastError `ballast_overloaded`, `ballast_rate_limited`: then it was not taken on.

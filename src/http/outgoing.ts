@@ -5,12 +5,13 @@
 import { type ServerResponse, STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
 import type { BallastError } from '../domain/errors.ts'
-import type { Log, RawHeaders } from '../domain/ports.ts'
+import type { RawHeaders } from '../domain/ports.ts'
 import type { ClientResponse } from '../pipeline/context.ts'
 import { withoutHeader } from '../pipeline/headers.ts'
 import { findHeader } from '../policy/raw-headers.ts'
 import type { ClientMessage } from './client-message.ts'
 import { errorResponse } from './errors.ts'
+import type { DataPlaneDeps } from './served.ts'
 
 /** What no reason phrase may hold (RFC 9112 section 4). */
 const UNSENDABLE = /[^\t\x20-\x7e\x80-\xff]/g
@@ -27,7 +28,7 @@ export class Outgoing implements ClientResponse {
   private readonly incoming: ClientMessage
   private readonly outgoing: ServerResponse
   private readonly stallMs: number
-  private readonly log: Log
+  private readonly deps: Pick<DataPlaneDeps, 'draining' | 'log'>
   private stalled: NodeJS.Timeout | null = null
   /** What the client had read when it was last looked at, in bytes. */
   private readBefore = 0
@@ -39,11 +40,16 @@ export class Outgoing implements ClientResponse {
   private whole: Uint8Array | null = null
 
   /** @param stallMs how long a client may read nothing while there is something to read. */
-  constructor(incoming: ClientMessage, outgoing: ServerResponse, stallMs: number, log: Log) {
+  constructor(
+    incoming: ClientMessage,
+    outgoing: ServerResponse,
+    stallMs: number,
+    deps: Pick<DataPlaneDeps, 'draining' | 'log'>,
+  ) {
     this.incoming = incoming
     this.outgoing = outgoing
     this.stallMs = stallMs
-    this.log = log
+    this.deps = deps
     outgoing.on('error', ignore)
   }
 
@@ -71,10 +77,16 @@ export class Outgoing implements ClientResponse {
   }
 
   head(status: number, statusText: string, headers: string[], flush: boolean): void {
+    this.sayWhetherLast()
     this.outgoing.writeHead(status, statusText.replace(UNSENDABLE, ''), this.fitting(status, headers))
     // An empty chunk rather than `flushHeaders`, which would write bytes beyond ASCII as UTF-8.
     if (flush) this.outgoing.write(NOTHING)
     else this.wholeLength = Number(findHeader(headers, 'content-length') ?? NOT_WHOLE)
+  }
+
+  /** A proxy in front would send its next request on this connection, which is about to be closed. */
+  private sayWhetherLast(): void {
+    if (this.deps.draining()) this.outgoing.shouldKeepAlive = false
   }
 
   /** Only a body in chunks has room for trailers behind it (RFC 9112 section 7.1.2); 204 has no body at all. */
@@ -124,12 +136,13 @@ export class Outgoing implements ClientResponse {
   fail(error: BallastError, headers: string[]): number {
     const { status, headers: own, body } = errorResponse(error)
     try {
+      this.sayWhetherLast()
       // With a reason of its own: one that the upstream sent may be what failed.
       this.outgoing.writeHead(status, STATUS_CODES[status], [...own, ...headers])
       this.outgoing.end(body)
       this.ended()
     } catch (thrown) {
-      this.log.error({ err: thrown }, 'an error could not be told to its client')
+      this.deps.log.error({ err: thrown }, 'an error could not be told to its client')
       this.outgoing.destroy()
     }
     return status

@@ -26,6 +26,8 @@ export interface DataPlaneDeps {
   readonly limits: { readonly headers: number; readonly receive: number }
   readonly metrics: Metrics
   readonly log: Log
-  /** Whether new requests are refused because the process is ending. */
+  /** Whether the process is ending: answers are the last ones on their connections. */
   readonly draining: () => boolean
+  /** Whether it has been ending for so long that new requests are refused. */
+  readonly refusing: () => boolean
 }

@@ -22,6 +22,7 @@ interface Settings {
   readonly options: DomainClassifierOptions
   readonly baseUrl: string
   readonly apiKey: string | null
+  readonly headers: Readonly<Record<string, string>>
 }
 
 export class Classifiers {
@@ -38,19 +39,19 @@ export class Classifiers {
   }
 
   readonly create: CreateClassifier = (route, { upstream, model, prompt, timeout }, contexts) => {
-    const { base_url: baseUrl, api_key: key } = this.config.upstreams[upstream]!
+    const { base_url: baseUrl, api_key: key, headers } = this.config.upstreams[upstream]!
     const options = { route, model, prompt, timeout, contexts }
-    const settings: Settings = { options, baseUrl, apiKey: key ?? null }
+    const settings: Settings = { options, baseUrl, apiKey: key ?? null, headers: headers.set }
     const kept = this.previous.find((it) => isDeepStrictEqual(it.settings, settings))
     const classifier = kept?.classifier ?? this.make(settings)
     this.made.push({ settings, classifier })
     return classifier
   }
 
-  private make({ options, baseUrl, apiKey }: Settings): DomainClassifier {
+  private make({ options, baseUrl, apiKey, headers }: Settings): DomainClassifier {
     const { timeout } = options
     const reply = { maxTokens: MAX_TOKENS, logprobs: false }
-    const asked = createOpenAIJudge({ baseUrl, apiKey, timeout, ...reply, name: 'classifier' })
+    const asked = createOpenAIJudge({ baseUrl, apiKey, headers, timeout, ...reply, name: 'classifier' })
     return new ModelDomainClassifier(options, { asked, ...this.deps })
   }
 }

@@ -47,6 +47,7 @@ export async function startJudge(config: Config, address: Address, log: Log): Pr
       }),
     configHash: () => current.hash,
     upstreams: () => [],
+    requestsInFlight: () => 0,
     armStates: () => [],
   })
   const app = createHealth({

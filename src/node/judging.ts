@@ -93,8 +93,8 @@ function settingsOf({ judge, upstreams }: JudgingConfig) {
   const { queue: _queue, ...rest } = judge
   const names = new Set([judge.upstream, ...Object.values(judge.upstreams)])
   const places = [...names].map((name) => {
-    const { base_url: baseUrl, api_key: apiKey = null } = upstreams[name]!
-    return [name, { baseUrl, apiKey }] as const
+    const { base_url: baseUrl, api_key: apiKey = null, headers } = upstreams[name]!
+    return [name, { baseUrl, apiKey, headers: headers.set }] as const
   })
   return { judge: rest, upstreams: Object.fromEntries(places) }
 }

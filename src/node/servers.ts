@@ -1,11 +1,16 @@
 /** HTTP servers: to listen, and to end in good order. Used by `node.ts` and `judge-process.ts`. */
 import type { Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { type AddressInfo, Server as Listener } from 'node:net'
 import { type Address, formatAddress } from '../config/values.ts'
 
 /** Connections that wait to be accepted: with Node's 511, a few thousand that come at once lose some (the kernel resets them). */
 const BACKLOG = 4096
 const IDLE_SWEEP_MS = 50
+/**
+ * So long connections stay that are idle when a server stops listening, and what comes on them is answered: a request may be
+ * on its way, and a proxy in front, which cannot know that nobody read it, would have to fail it.
+ */
+export const LATE_MS = 1_000
 
 /** @throws Error when the address is in use or not this machine's; its cause has the system's code. */
 export function listen(server: Server, { host, port }: Address): Promise<Address> {
@@ -26,10 +31,18 @@ export function closeServer(server: Server, drainMs: number): Promise<void> {
   return new Promise((resolve) => {
     if (!server.listening) return resolve()
     const timer = setTimeout(() => server.closeAllConnections(), drainMs)
-    // `close` ends the connections that are idle now; one that becomes idle later would stay for its keep-alive.
-    const sweep = setInterval(() => server.closeIdleConnections(), IDLE_SWEEP_MS)
-    server.close(() => {
+    let sweep: NodeJS.Timeout | undefined
+    const late = setTimeout(
+      () => {
+        // HTTP's `close` ends the connections that are idle now; one that becomes idle later would stay for its keep-alive.
+        server.close()
+        sweep = setInterval(() => server.closeIdleConnections(), IDLE_SWEEP_MS)
+      },
+      Math.min(LATE_MS, drainMs),
+    )
+    Listener.prototype.close.call(server, () => {
       clearTimeout(timer)
+      clearTimeout(late)
       clearInterval(sweep)
       resolve()
     })

@@ -49,6 +49,25 @@ async function judgeAt(answer: Answer, options: { logprobs?: boolean; timeout?: 
 }
 
 describe('asking a judge', () => {
+  test('sends what its upstream sets, and no key where it has none', async () => {
+    const provider = await startTestUpstream((_request, response) => json(response, 200, completion('Sure')))
+    const judge = await startTestUpstream((_request, response) => json(response, 200, completion('LLM')))
+    const ballast = await startTestBallast(
+      `store: memory
+upstreams:
+  provider: {base_url: "${provider.url}"}
+  judge: {base_url: "${judge.url}", headers: {set: {api-key: "key-of-the-judge"}}}
+routes: [{model: "*", upstream: provider, check: nineteenth-century, sample: 1}]
+judge: {upstream: judge, model: j}
+`,
+    )
+    const body = '{"model": "m", "messages": [{"role": "user", "content": "Hi"}]}'
+    await (await fetch(`${ballast.url}/chat/completions`, { method: 'POST', body })).text()
+    await ballast.settle()
+    expect(judge.requests[0]!.headers).toMatchObject({ 'api-key': 'key-of-the-judge' })
+    expect(judge.requests[0]!.headers).not.toHaveProperty('authorization')
+  })
+
   test('asks for 20 alternatives to every token, and hands them on', async () => {
     const { server, ask } = await judgeAt((_request, response) =>
       json(response, 200, choice({ logprobs: tokens({ '30': 0.5, '40': 0.5 }, '30') })),
