@@ -123,7 +123,7 @@ function overTime(course, width) {
     width,
     height: width > 500 ? 230 : 200,
     marginLeft: 46,
-    marginRight: 14,
+    marginRight: 26,
     marginTop: 26,
     marginBottom: 38,
     x: {

@@ -27,14 +27,24 @@ const CoursePoint = z
     at: Moment.openapi({ description: 'When the last request that counts came in.' }),
     verdicts: z.int(),
     arms: z
-      .array(Estimate.extend({ arm: z.string(), positives: z.int(), total: z.int() }).openapi('CourseArm'))
+      .array(
+        z
+          .strictObject({ ...Estimate.shape, arm: z.string(), positives: z.int(), total: z.int() })
+          .openapi('CourseArm'),
+      )
       .readonly(),
     comparisons: z
       .array(
-        Estimate.extend({ arm: z.string(), log_e_better: z.number(), log_e_worse: z.number() }).openapi(
-          'CourseComparison',
-          { description: 'Difference from `against`, and natural logarithms of the evidence.' },
-        ),
+        z
+          .strictObject({
+            ...Estimate.shape,
+            arm: z.string(),
+            log_e_better: z.number(),
+            log_e_worse: z.number(),
+          })
+          .openapi('CourseComparison', {
+            description: 'Difference from `against`, and natural logarithms of the evidence.',
+          }),
       )
       .readonly(),
   })

@@ -9,6 +9,7 @@ const VerdictCounts = z
   .strictObject({ positive: Count, negative: Count, excluded: Count, unparsed: Count, error: Count })
   .openapi('VerdictCounts', { description: 'How many samples have each verdict.' })
 
+/** Others have its shape and more; `extend` would make them an `allOf` of closed objects, which nothing fits. */
 export const Estimate = z
   .strictObject({
     estimate: z.number().nullable().openapi({ description: 'Null while there is nothing to estimate from.' }),
@@ -42,7 +43,7 @@ const ArmReport = z
     exposures: Count,
     samples: Count,
     verdicts: VerdictCounts,
-    rate: Estimate.extend({ weighted: Weighted.optional() }).openapi('Rate', {
+    rate: z.strictObject({ ...Estimate.shape, weighted: Weighted.optional() }).openapi('Rate', {
       description:
         'Positives over positives and negatives; the bounds (95%) hold however often they are looked at.',
     }),
