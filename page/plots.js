@@ -34,6 +34,8 @@ function draw(label, options) {
   const svg = Plot.plot({ ...options, className: 'plot', style: { fontSize: '12px' } })
   // It would be refused by the page's policy; `style.css` says the same.
   svg.querySelector('style')?.remove()
+  // It is told of as a whole, not by its parts.
+  for (const part of svg.querySelectorAll('[aria-label]')) part.removeAttribute('aria-label')
   svg.setAttribute('role', 'img')
   svg.setAttribute('aria-label', label)
   return svg
