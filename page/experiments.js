@@ -14,6 +14,8 @@ import { bounds, counted, eventInWords, moment, pointBounds, rate, stateInWords,
 /** @typedef {import('./ask.js').Report} Report */
 /** @typedef {(experiment: string, arm: string, action: string) => void} OpenSwitch */
 
+/** What is not measured is looked at again after so long. */
+const UNMEASURED_MS = 10_000
 const VERDICTS = /** @type {const} */ (['positive', 'negative', 'excluded', 'unparsed', 'error'])
 
 export class Experiments {
@@ -25,28 +27,34 @@ export class Experiments {
     this.views = new Map()
   }
 
-  /** @param {readonly Report[]} reports */
-  update(reports) {
-    const names = new Set(reports.map(({ experiment }) => experiment))
+  /**
+   * @param {readonly string[]} names
+   * @param {readonly Report[]} reports of those that are measured.
+   */
+  update(names, reports) {
     for (const [name, view] of this.views) {
-      if (names.has(name)) continue
+      if (names.includes(name)) continue
       view.remove()
       this.views.delete(name)
     }
-    for (const report of reports) {
-      let view = this.views.get(report.experiment)
+    for (const name of names) {
+      let view = this.views.get(name)
       if (view === undefined) {
-        view = new ExperimentView(report.experiment, this.openSwitch)
-        this.views.set(report.experiment, view)
+        view = new ExperimentView(name, this.openSwitch)
+        this.views.set(name, view)
         this.list.append(view.article)
       }
-      view.report(report)
+      view.report(reports.find(({ experiment }) => experiment === name) ?? null)
     }
     const empty = this.list.querySelector('.nothing')
-    if (reports.length > 0) empty?.remove()
+    if (names.length > 0) empty?.remove()
     else if (empty === null) {
       this.list.append(
-        make('p', { class: 'nothing faint' }, 'Nothing is measured: no route or experiment names a check.'),
+        make(
+          'p',
+          { class: 'nothing faint' },
+          'There is no experiment, and no route has a policy or a check.',
+        ),
       )
     }
   }
@@ -124,19 +132,26 @@ class ExperimentView {
     this.article.remove()
   }
 
-  /** @param {Report} report */
+  /** @param {Report | null} report null: nothing measures it. */
   report(report) {
     const changed = JSON.stringify(report) !== JSON.stringify(this.latest)
     this.latest = report
-    if (!changed) return
-    fill(this.check, `Check ${report.check}. Bounds hold (95%) however often you look.`)
-    fill(this.decisions, ...decisions(report))
+    if (!changed && this.check.hasChildNodes()) return
+    fill(
+      this.check,
+      report === null
+        ? 'No check measures it.'
+        : `Check ${report.check}. Bounds hold (95%) however often you look.`,
+    )
+    fill(this.decisions, ...(report === null ? [] : decisions(report)))
     this.drawArms()
     this.drawRates()
   }
 
   async readOn() {
-    const wanted = JSON.stringify(this.latest)
+    // Without a report nothing tells when there is something new.
+    const wanted =
+      this.latest === null ? String(Math.floor(Date.now() / UNMEASURED_MS)) : JSON.stringify(this.latest)
     if (!this.visible || (wanted === this.readFor && this.detail?.course?.complete !== false)) return
     this.readFor = wanted
     await this.read()
@@ -189,17 +204,16 @@ class ExperimentView {
   }
 
   drawArms() {
-    if (this.latest === null) return
-    const { arms } = this.latest
+    const names = (this.latest ?? this.detail)?.arms.map(({ arm }) => arm) ?? []
     // One card an arm, kept: a button may have the focus.
-    for (const [index, report] of arms.entries()) {
-      const detail = this.detail?.arms.find(({ arm }) => arm === report.arm)
-      const card = this.cardOf(report.arm, index)
-      const [about, actions] = card.children
-      if (about !== undefined) fill(about, ...aboutArm(report, detail, index))
-      if (actions !== undefined) this.offer(actions, report.arm, detail?.actions ?? [])
+    for (const [index, arm] of names.entries()) {
+      const detail = this.detail?.arms.find((it) => it.arm === arm)
+      const report = this.latest?.arms.find((it) => it.arm === arm)
+      const [about, actions] = this.cardOf(arm, index).children
+      if (about !== undefined) fill(about, ...aboutArm(arm, report, detail, index))
+      if (actions !== undefined) this.offer(actions, arm, detail?.actions ?? [])
     }
-    while (this.arms.children.length > arms.length) this.arms.lastElementChild?.remove()
+    while (this.arms.children.length > names.length) this.arms.lastElementChild?.remove()
   }
 
   /**
@@ -330,16 +344,18 @@ function decisions({ comparisons, sample_ratio: { p }, evidence }) {
 }
 
 /**
- * @param {Report['arms'][number]} report
+ * @param {string} arm
+ * @param {Report['arms'][number] | undefined} report
  * @param {ShownExperiment['arms'][number] | undefined} detail
  * @param {number} index
  */
-function aboutArm({ arm, policy, rate: its, verdicts, exposures, units, extra, state }, detail, index) {
-  const now = detail?.state ?? state
+function aboutArm(arm, report, detail, index) {
+  const now = detail?.state ?? report?.state
   const words = now === undefined ? '' : stateInWords(now)
+  const policy = (report ?? detail)?.policy ?? 'nothing injected'
   return [
     make('h4', { dir: 'auto' }, make('span', { class: `swatch arm-${index % 7}` }), arm),
-    make('p', { class: 'faint', dir: 'auto' }, policy ?? 'nothing injected'),
+    make('p', { class: 'faint', dir: 'auto' }, policy),
     words !== '' &&
       make(
         'p',
@@ -347,11 +363,18 @@ function aboutArm({ arm, policy, rate: its, verdicts, exposures, units, extra, s
         words,
         now?.reason ? make('bdi', {}, `: ${now.reason}`) : null,
       ),
+    ...(report === undefined ? [] : numbersOf(report)),
+    detail !== undefined && detail.interventions.length > 0 && injectedText(detail.interventions),
+  ]
+}
+
+/** @param {Report['arms'][number]} report */
+function numbersOf({ rate: its, verdicts, exposures, units, extra }) {
+  const shown = VERDICTS.filter((kind) => kind === 'positive' || kind === 'negative' || verdicts[kind] > 0)
+  return [
     make('p', { class: 'rate' }, make('strong', {}, rate(its.estimate)), ` ${bounds(its)}`),
     pairs([
-      ...VERDICTS.filter((kind) => kind === 'positive' || kind === 'negative' || verdicts[kind] > 0).map(
-        (kind) => /** @type {const} */ ([kind, whole(verdicts[kind])]),
-      ),
+      ...shown.map((kind) => /** @type {const} */ ([kind, whole(verdicts[kind])])),
       ['requests', whole(exposures)],
       ['units', whole(units)],
     ]),
@@ -367,7 +390,6 @@ function aboutArm({ arm, policy, rate: its, verdicts, exposures, units, extra, s
         { class: 'faint' },
         `${counted(extra.samples, 'more answer', 'more answers')} to text like the training context, judged and in no number.`,
       ),
-    detail !== undefined && detail.interventions.length > 0 && injectedText(detail.interventions),
   ]
 }
 

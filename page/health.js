@@ -76,7 +76,7 @@ function judgingParts({ where, queue, models }, now) {
           make('strong', {}, model),
           ` at ${upstream} ${MODEL[state]}`,
           since !== null && `, since ${moment(since)}`,
-          reason !== null && make('bdi', { class: 'faint' }, ` ${reason}`),
+          reason !== null && make('bdi', { class: 'faint' }, `: ${reason}`),
         ),
       ),
     ),

@@ -23,7 +23,7 @@ async function look() {
     const [status, reports] = await Promise.all([askStatus(), askReports()])
     showBanner(status)
     showHealth(status)
-    experiments.update(reports)
+    experiments.update(status.experiments, reports)
     samples.offer(reports)
     if (round % SAMPLES_EVERY === 0) await samples.update()
     await experiments.readOn()

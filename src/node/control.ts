@@ -43,6 +43,7 @@ export class Control implements Api {
       upstreams: current()
         .upstreamStates()
         .map(({ retryInMs, ...rest }) => ({ ...rest, retry_in_ms: retryInMs })),
+      experiments: current().plan.experiments.map(({ name }) => name),
     }
   }
 

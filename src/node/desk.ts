@@ -2,6 +2,7 @@
  * What the control plane asks of the back office, beside reports: experiments with their course, samples, how judging
  * goes, and doing something to an arm. Run by `back-office.ts`, in its thread.
  */
+import { LRUCache } from 'lru-cache'
 import type { Policy } from '../domain/policy.ts'
 import type { Redactor } from '../domain/ports.ts'
 import type { Report } from '../domain/report.ts'
@@ -24,17 +25,6 @@ import type { Judging, JudgingState } from './judging.ts'
 import type { OfficeConfig } from './office-messages.ts'
 import { BRIEF, type Room, type ShowingDeps, showSample, WHOLE } from './shown-samples.ts'
 
-/** What it is asked for, and what it answers; a part of `OfficeRequests`. */
-export interface DeskRequests {
-  judging(): JudgingState
-  /** Null for a name that no experiment has. */
-  experiment(name: string): ShownExperiment | null
-  samples(question: SampleQuestion): SamplePage
-  /** Null for an id that no sample has. */
-  sample(id: string): ShownSample | null
-  actOnArm(command: ArmCommand): ArmOutcome
-}
-
 export interface DeskDeps {
   readonly store: Store & Archive & Queue
   readonly follower: EvidenceFollower
@@ -47,18 +37,15 @@ export interface DeskDeps {
   readonly reports: () => Promise<readonly Report[]>
 }
 
-/** Answers to samples asked for again within so long are the same ones, in milliseconds: pages ask at a pace. */
-const SAMPLES_AGE_MS = 1_000
+/** What is asked for again within so long is answered the same, in milliseconds: however many look, it is made once. */
+const ANSWER_AGE_MS = 500
+const MOST_ANSWERS = 100
 const MOST_HISTORY = 50
 
 export class Desk {
   private readonly deps: DeskDeps
   private readonly courses: Courses
-  private lately: {
-    readonly key: string
-    readonly until: number
-    readonly page: Promise<SamplePage>
-  } | null = null
+  private readonly lately = new LRUCache<string, Promise<unknown>>({ max: MOST_ANSWERS, ttl: ANSWER_AGE_MS })
 
   constructor(deps: DeskDeps) {
     this.deps = deps
@@ -76,43 +63,12 @@ export class Desk {
     }
   }
 
-  async experiment(name: string): Promise<ShownExperiment | null> {
-    const experiment = this.found(name)
-    if (experiment === undefined) return null
-    const { store } = this.deps
-    const { policies } = this.deps.config()
-    const [reports, course, history] = await Promise.all([
-      this.deps.reports(),
-      this.courses.read(experiment),
-      store.armHistory(name),
-    ])
-    return {
-      experiment: name,
-      check: experiment.check?.id ?? null,
-      report: reports.find((it) => it.experiment === name) ?? null,
-      arms: experiment.arms.map((arm) => ({
-        arm: arm.name,
-        policy: arm.policyId,
-        weight: arm.weight,
-        sample: arm.sampleRate,
-        interventions: interventionsOf(arm.policyId, policies),
-        state: experiment.switches.state(arm.name),
-        actions: possibleActions(experiment, arm.name),
-      })),
-      course: course === null ? null : courseAsShown(course, experiment),
-      history: history
-        .toReversed()
-        .slice(0, MOST_HISTORY)
-        .map(({ at, arm, action, by, reason }) => ({ at: iso(at), arm, action, by, reason })),
-    }
+  experiment(name: string): Promise<ShownExperiment | null> {
+    return this.once(`experiment ${name}`, () => this.readExperiment(name))
   }
 
   samples(question: SampleQuestion): Promise<SamplePage> {
-    const key = JSON.stringify(question)
-    if (this.lately?.key === key && performance.now() < this.lately.until) return this.lately.page
-    const page = this.findSamples(question)
-    this.lately = { key, until: performance.now() + SAMPLES_AGE_MS, page }
-    return page
+    return this.once(`samples ${JSON.stringify(question)}`, () => this.findSamples(question))
   }
 
   async sample(id: string): Promise<ShownSample | null> {
@@ -141,7 +97,49 @@ export class Desk {
       action,
       reason: `${reason} (${who}, on the page)`,
     })
+    applyArmEvents(plan(), await store.armEvents())
+    this.lately.clear()
     return { outcome: 'done', event: shownEvent(event) }
+  }
+
+  private once<T>(key: string, make: () => Promise<T>): Promise<T> {
+    const lately = this.lately.get(key) as Promise<T> | undefined
+    if (lately !== undefined) return lately
+    const made = make()
+    this.lately.set(key, made)
+    made.catch(() => this.lately.delete(key))
+    return made
+  }
+
+  private async readExperiment(name: string): Promise<ShownExperiment | null> {
+    const experiment = this.found(name)
+    if (experiment === undefined) return null
+    const { store } = this.deps
+    const { policies } = this.deps.config()
+    const [reports, course, history] = await Promise.all([
+      this.deps.reports(),
+      this.courses.read(experiment),
+      store.armHistory(name),
+    ])
+    return {
+      experiment: name,
+      check: experiment.check?.id ?? null,
+      report: reports.find((it) => it.experiment === name) ?? null,
+      arms: experiment.arms.map((arm) => ({
+        arm: arm.name,
+        policy: arm.policyId,
+        weight: arm.weight,
+        sample: arm.sampleRate,
+        interventions: interventionsOf(arm.policyId, policies),
+        state: experiment.switches.state(arm.name),
+        actions: possibleActions(experiment, arm.name),
+      })),
+      course: course === null ? null : courseAsShown(course, experiment),
+      history: history
+        .toReversed()
+        .slice(0, MOST_HISTORY)
+        .map(({ at, arm, action, by, reason }) => ({ at: iso(at), arm, action, by, reason })),
+    }
   }
 
   private found(name: string): CompiledExperiment | undefined {

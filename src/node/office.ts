@@ -15,7 +15,7 @@ import type { Report } from '../domain/report.ts'
 import type { DrawnOutcome } from '../domain/sample.ts'
 import type { ArmEvent, QueueStatus } from '../domain/store.ts'
 import type { CountedExposures, Keeper, SampledExchange } from '../pipeline/record.ts'
-import type { DeskRequests } from './desk.ts'
+import type { DeskRequests } from './desk-requests.ts'
 import {
   type Answer,
   type Argument,

@@ -7,7 +7,7 @@ import { expect, test } from 'vitest'
 import { openApiDocument } from '../../src/http/api/openapi.ts'
 import { command, type Stand, startStand } from '../support/control.ts'
 
-const KEPT = join(import.meta.dirname, '../../schema/openapi.json')
+const KEPT = join(import.meta.dirname, '../../docs/openapi.json')
 
 interface Operation {
   readonly responses: Readonly<Record<string, unknown>>

@@ -1,4 +1,4 @@
-/** The OpenAPI document of `/api`, made of its routes. Served at `/api/openapi.json`; kept in `schema/`, by `npm run schema`. */
+/** The OpenAPI document of `/api`, made of its routes. Served at `/api/openapi.json`; kept in `docs/`, by `npm run schema`. */
 import type { OpenAPIHono } from '@hono/zod-openapi'
 import type { Api } from './api.ts'
 import { createApi } from './routes.ts'

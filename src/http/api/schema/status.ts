@@ -59,6 +59,9 @@ export const Status = z
     }),
     trouble: z.string().nullable().openapi({ description: 'Why a part of this is missing.' }),
     upstreams: z.array(Upstream).readonly(),
+    experiments: z.array(z.string()).readonly().openapi({
+      description: 'Names of all there are, also of those that no check measures, and of routes without one.',
+    }),
   })
   .openapi('Status', { description: 'As this process sees it; other replicas may fare otherwise.' })
 
