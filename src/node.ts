@@ -10,7 +10,9 @@ import type { Report } from './domain/report.ts'
 import { createAdmin } from './http/admin.ts'
 import { createDataPlane } from './http/data-plane.ts'
 import { ArmEvents, armStatesOf } from './node/arm-events.ts'
+import { Control } from './node/control.ts'
 import { Office } from './node/office.ts'
+import { ReloadHistory } from './node/reload-history.ts'
 import type { Reload, Reloadable } from './node/reloads.ts'
 import { closeServer, LATE_MS, listen } from './node/servers.ts'
 import { ServedSnapshot } from './node/snapshot.ts'
@@ -93,10 +95,17 @@ export async function startBallast(
     refusing: () => refusing,
   })
   data.keepAliveTimeout = KEEP_ALIVE_MS
+  const reloads = new ReloadHistory()
   const app = createAdmin({
     metrics: () => metrics.expose(),
-    reports: () => office.reports(ANSWER_MS),
-    configHash: () => current.config.hash,
+    api: new Control({
+      office,
+      armEvents,
+      reloads,
+      current: () => current,
+      draining: () => draining,
+      log,
+    }),
     notReady: () => (draining ? 'draining' : null),
     token: () => current.config.admin.token ?? null,
     log,
@@ -146,6 +155,7 @@ export async function startBallast(
     if (draining) return { outcome: 'unchanged', folders: running.folders }
     const reload = await tryReload(running, read, apply, log)
     metrics.configReload(reload.outcome)
+    reloads.add(reload, current.config.hash)
     return reload
   }
   /** One after the other. */

@@ -1,9 +1,9 @@
 /** `ballast arms`: how the arms of the experiments stand, what was done to them, and by whom; and doing it. */
-import { randomUUID } from 'node:crypto'
 import { Command } from 'commander'
 import type { Config } from '../config/load.ts'
 import { didYouMean } from '../config/near.ts'
 import type { ArmEvent, Store } from '../domain/store.ts'
+import { type ArmAction, recordArmAction, refusal } from '../node/arm-actions.ts'
 import { applyArmEvents } from '../node/arm-events.ts'
 import { type CompiledExperiment, compilePlan } from '../policy/compile.ts'
 import { type ArmView, drawArms, type ExperimentArms } from './arms-text.ts'
@@ -25,8 +25,7 @@ const ACTIONS = {
   off: 'Switch an arm off: nothing is injected for its units, and they are not counted.',
   on: 'Switch an arm on again, or end its promotion; evidence about the experiment begins anew.',
   promote: 'Give the units of all arms the policy of one, and count none of them any more.',
-} as const
-type Action = keyof typeof ACTIONS
+} as const satisfies Record<ArmAction, string>
 
 export function armsCommand(): Command {
   const command = new Command('arms')
@@ -66,7 +65,7 @@ Examples:
           `\nExample:\n  ballast arms ${action} birds etymologist --reason "complaints about its tone"`,
         )
         .action(async (experiment: string, arm: string, _options: unknown, self: Command) =>
-          act(action as Action, experiment, arm, self.optsWithGlobals<ActOptions>()),
+          act(action as ArmAction, experiment, arm, self.optsWithGlobals<ActOptions>()),
         ),
     )
   }
@@ -80,7 +79,7 @@ async function list(only: string | undefined, { config: file, json }: ArmsOption
   await withStore(config, async (store) => print(await view(store, wanted), json))
 }
 
-async function act(action: Action, name: string, arm: string, options: ActOptions): Promise<void> {
+async function act(action: ArmAction, name: string, arm: string, options: ActOptions): Promise<void> {
   const reason = options.reason.trim()
   if (reason === '') throw new UsageError('--reason is empty: say why, for those who look at it later.')
   const config = openConfig(options.config)
@@ -90,31 +89,12 @@ async function act(action: Action, name: string, arm: string, options: ActOption
     const hint = didYouMean(arm, names) || `; there are ${names.join(', ')}`
     throw new UsageError(`Experiment "${name}" has no arm "${arm}"${hint}.`)
   }
-  refuse(action, experiment, arm)
+  const refused = refusal(action, experiment, arm)
+  if (refused !== null) throw new UsageError(refused)
   await withStore(config, async (store) => {
-    await store.addArmEvent({
-      id: randomUUID(),
-      experiment: name,
-      arm,
-      action: action === 'promote' ? 'promoted' : action,
-      by: 'person',
-      reason,
-      evidence: null,
-      at: Date.now(),
-    })
+    await recordArmAction(store, { experiment: name, arm, action, reason })
     print(await view(store, [experiment]), options.json)
   })
-}
-
-/** @throws UsageError for what would change nothing. */
-function refuse(action: Action, { name, arms, randomized, switches }: CompiledExperiment, arm: string): void {
-  const { state } = switches.state(arm)
-  if (action !== 'off' && state === 'off')
-    throw new UsageError(
-      `Arm "${arm}" of "${name}" is off in the configuration, which nothing overrules: take \`off\` out there.`,
-    )
-  if (action === 'promote' && (!randomized || arms.length === 1))
-    throw new UsageError(`"${name}" is no experiment with several arms, so none of them can be promoted.`)
 }
 
 /** As the configuration has them, before anything was done to them. */

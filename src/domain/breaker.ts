@@ -42,6 +42,17 @@ export class Breaker {
     return this.failuresInRow >= this.options.failures
   }
 
+  /** `half-open`: one request tries it, or the next one would. */
+  get state(): 'closed' | 'open' | 'half-open' {
+    if (!this.tripped) return 'closed'
+    return this.probing || this.awaitsProbe ? 'half-open' : 'open'
+  }
+
+  /** Failures in a row, without a success since. */
+  get failures(): number {
+    return this.failuresInRow
+  }
+
   /** Whether the next request would be the probe. */
   get awaitsProbe(): boolean {
     return this.tripped && !this.probing && this.now() >= this.openUntil

@@ -8,10 +8,12 @@ import { secureHeaders } from 'hono/secure-headers'
 import { timingSafeEqual } from 'hono/utils/buffer'
 import { BallastError } from '../domain/errors.ts'
 import type { Log } from '../domain/ports.ts'
-import type { Report } from '../domain/report.ts'
-import { dashboardPage } from './dashboard.ts'
+import type { Api } from './api/api.ts'
+import { openApiDocument } from './api/openapi.ts'
+import { createApi } from './api/routes.ts'
 import { errorResponse } from './errors.ts'
 import { requireLocal } from './origin.ts'
+import { createPage } from './page.ts'
 
 export interface HealthDeps {
   readonly metrics: () => Promise<{ readonly text: string; readonly contentType: string }>
@@ -20,8 +22,7 @@ export interface HealthDeps {
 }
 
 export interface AdminDeps extends HealthDeps {
-  readonly reports: () => Promise<readonly Report[]>
-  readonly configHash: () => string
+  readonly api: Api
   /** Asked for everything but metrics and health; null asks for nothing. */
   readonly token: () => string | null
   readonly log: Log
@@ -46,25 +47,36 @@ export function createAdmin(deps: AdminDeps): Hono {
   const app = createHealth(deps)
   app.use(
     secureHeaders({
-      contentSecurityPolicy: { defaultSrc: ["'none'"], styleSrc: ["'self'"], frameAncestors: ["'none'"] },
+      contentSecurityPolicy: {
+        defaultSrc: ["'none'"],
+        scriptSrc: ["'self'"],
+        styleSrc: ["'self'"],
+        imgSrc: ["'self'"],
+        connectSrc: ["'self'"],
+        baseUri: ["'none'"],
+        formAction: ["'none'"],
+        frameAncestors: ["'none'"],
+        // No text can become markup, whatever a script does with it.
+        requireTrustedTypesFor: ["'script'"],
+        trustedTypes: ["'none'"],
+      },
     }),
   )
   app.use((c, next) => {
     const token = deps.token()
     return token === null ? local(c, next) : authenticate(token)(c, next)
   })
-  app.get('/', async (c) => c.html(dashboardPage(await deps.reports(), deps.configHash())))
-  app.get('/style.css', (c) =>
-    c.body(dashboardPage.style, 200, { 'content-type': 'text/css; charset=utf-8' }),
-  )
-  app.get('/api/experiments', async (c) => c.json(await deps.reports()))
-  app.get('/api/config', (c) => c.json({ hash: deps.configHash() }))
+  app.route('/', createPage())
+  const routes = createApi(deps.api)
+  const document = openApiDocument(routes)
+  app.get('/api/openapi.json', (c) => c.json(document))
+  app.route('/api', routes)
 
   app.notFound((c) =>
     c.json({ error: { message: `${c.req.method} ${c.req.path} is not served here.` } }, 404),
   )
   app.onError((error, c) => {
-    if (error instanceof HTTPException) return error.getResponse()
+    if (error instanceof HTTPException) return refusal(error)
     if (error instanceof BallastError) {
       const { status, body } = errorResponse(error)
       return new Response(body, { status, headers: { 'content-type': 'application/json' } })
@@ -87,4 +99,16 @@ function authenticate(token: string): MiddlewareHandler {
     bearerAuth({ verifyToken: (given) => timingSafeEqual(given, token) }),
     basicAuth({ username: 'ballast', password: token }),
   )
+}
+
+/** What an authentication or a body that cannot be read is answered, in the shape of all problems. */
+function refusal(error: HTTPException): Response {
+  const headers = new Headers(error.getResponse().headers)
+  headers.set('content-type', 'application/json')
+  headers.delete('content-length')
+  const message =
+    error.status === 401
+      ? 'The token is missing or wrong: send admin.token as "authorization: Bearer TOKEN", or sign in as ballast.'
+      : error.message || 'The request cannot be read.'
+  return new Response(JSON.stringify({ error: { message } }), { status: error.status, headers })
 }

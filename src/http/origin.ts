@@ -25,6 +25,27 @@ export function requireLocal(host: string | undefined, origin: string | undefine
   )
 }
 
+/**
+ * For what changes something: a browser that is signed in sends its token along whichever page asks it to.
+ * @throws BallastError `ballast_foreign_origin` when a page of another origin sends the request. Programs name no origin.
+ */
+export function requireSameOrigin(
+  host: string | undefined,
+  origin: string | undefined,
+  fetchSite: string | undefined,
+): void {
+  // Browsers set it themselves, but only for pages that came by TLS or from this machine.
+  if (fetchSite !== undefined ? fetchSite === 'same-origin' : origin === undefined || isOf(origin, host))
+    return
+  throw new BallastError('ballast_foreign_origin', 'Only the page of this ballast may do that.', {
+    source: 'client',
+  })
+}
+
+function isOf(origin: string, host: string | undefined): boolean {
+  return URL.canParse(origin) && new URL(origin).host === host?.toLowerCase()
+}
+
 function isLocal(url: string): boolean {
   if (!URL.canParse(url)) return false
   const { hostname } = new URL(url)

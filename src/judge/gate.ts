@@ -35,6 +35,13 @@ export type Asked =
   /** It was not put. */
   | { readonly kind: 'held'; readonly by: 'breaker' | 'budget' }
 
+/** Why a model is left alone. */
+export interface Trouble {
+  /** Milliseconds since the epoch. */
+  readonly since: number
+  readonly reason: string
+}
+
 const BREAKER = { failures: 5, cooldown: 1_000, longestCooldown: 60_000 }
 
 export class ModelGate {
@@ -46,6 +53,7 @@ export class ModelGate {
   private readonly breaker = new Breaker(BREAKER)
   /** The first samples it failed on since it last answered: one alone may be to blame itself. */
   private readonly failedOn = new Set<string>()
+  private left: Trouble | null = null
   private saidSlow = false
   private saidSpent = false
 
@@ -62,6 +70,11 @@ export class ModelGate {
     if ((this.tokens?.remaining ?? 1) <= 0 || (this.pace?.waitMs ?? 0) > 0) return 'no-budget'
     if (!this.breaker.tripped) return 'free'
     return this.breaker.awaitsProbe ? 'probe' : 'left-alone'
+  }
+
+  /** Null while it is not left alone. */
+  get trouble(): Trouble | null {
+    return this.left
   }
 
   /**
@@ -159,13 +172,16 @@ export class ModelGate {
     this.breaker.succeed(pass)
     this.failedOn.clear()
     if (!pass.probe) return
+    this.left = null
     this.deps.metrics.judgeBreaker(this.model, false)
     this.deps.log.info({ model: this.model }, 'the judge answers again')
   }
 
   private failed(sampleId: string, error: BallastError, opened: boolean): void {
     if (this.failedOn.size < 2) this.failedOn.add(sampleId)
+    if (this.left !== null) this.left = { ...this.left, reason: error.message }
     if (!opened) return
+    this.left = { since: Date.now(), reason: error.message }
     this.deps.metrics.judgeBreaker(this.model, true)
     this.deps.log.warn(
       { model: this.model, reason: error.message },

@@ -3,7 +3,7 @@
  * samples and give them back costs the store as much as judging. Called by `worker.ts`.
  */
 import type { Check, Rubric } from '../domain/check.ts'
-import { type Budget, type GateDeps, ModelGate, type Standing } from './gate.ts'
+import { type Budget, type GateDeps, ModelGate, type Standing, type Trouble } from './gate.ts'
 import { PACE_HORIZON_MS } from './pace.ts'
 
 export interface GatesDeps extends GateDeps {
@@ -41,6 +41,11 @@ export class Gates {
   /** The models a rubric is put to. */
   modelsOf(rubric: Rubric): readonly string[] {
     return rubric.models ?? (rubric.model === undefined ? this.deps.models : [rubric.model])
+  }
+
+  /** How the models stand that were asked, or looked at to be asked. */
+  standings(): { readonly model: string; readonly standing: Standing; readonly trouble: Trouble | null }[] {
+    return [...this.gates.values()].map(({ model, standing, trouble }) => ({ model, standing, trouble }))
   }
 
   of(model: string): ModelGate {

@@ -76,6 +76,11 @@ export class JudgeWorker {
     this.loop = this.run()
   }
 
+  /** How its judge models stand. */
+  standings(): ReturnType<Gates['standings']> {
+    return this.gates.standings()
+  }
+
   /** Takes no more samples, gives back those not begun, and resolves when the others are judged. */
   async finish(): Promise<void> {
     this.leaving.abort()

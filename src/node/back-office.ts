@@ -13,6 +13,7 @@ import { type FiledExchange, Filing } from '../pipeline/filing.ts'
 import type { CountedExposures } from '../pipeline/record.ts'
 import { compilePlan, type Plan } from '../policy/compile.ts'
 import { applyArmEvents } from './arm-events.ts'
+import { Desk } from './desk.ts'
 import { EvidenceFollower } from './evidence.ts'
 import { Following } from './following.ts'
 import { Judging, queueLimit } from './judging.ts'
@@ -53,6 +54,8 @@ export class BackOffice {
   private readonly retention: Retention
   private readonly follower: EvidenceFollower
   private readonly following: Following
+  /** For the control plane. */
+  readonly desk: Desk
   private config: OfficeConfig
   private plan: Plan
   private armEventsRead: readonly ArmEvent[] = []
@@ -75,6 +78,15 @@ export class BackOffice {
       log,
     })
     this.retention = new Retention({ archive: store, log })
+    this.desk = new Desk({
+      store,
+      follower: this.follower,
+      judging: deps.judging,
+      redactor,
+      config: () => this.config,
+      plan: () => this.plan,
+      reports: () => this.cachedReports(),
+    })
   }
 
   /** Puts a configuration in force, whole. @throws when it cannot be: then nothing has changed. */

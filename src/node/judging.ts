@@ -7,7 +7,8 @@ import { createOpenAIJudge } from '../adapters/judge-openai.ts'
 import type { OpenStore } from '../adapters/store.ts'
 import type { Config } from '../config/load.ts'
 import type { JudgeModel, Log, Metrics } from '../domain/ports.ts'
-import type { Budget } from '../judge/gate.ts'
+import type { QueueStatus } from '../domain/store.ts'
+import type { Budget, Standing, Trouble } from '../judge/gate.ts'
 import { JudgeWorker } from '../judge/worker.ts'
 
 /** Of a configuration, what judging goes by. */
@@ -17,6 +18,22 @@ export interface JudgingDeps {
   readonly store: OpenStore
   readonly metrics: Metrics
   readonly log: Log
+}
+
+/** How judging goes, as one process sees it. */
+export interface JudgingState {
+  /** `elsewhere`: it is left to other processes. `nowhere`: no judge is configured. */
+  readonly where: 'here' | 'elsewhere' | 'nowhere'
+  /** `limit` null: as many may wait as there are. */
+  readonly queue: QueueStatus & { readonly limit: number | null }
+  readonly models: readonly JudgeModelState[]
+}
+
+export interface JudgeModelState {
+  readonly model: string
+  readonly upstream: string
+  readonly standing: Standing
+  readonly trouble: Trouble | null
 }
 
 type Settings = ReturnType<typeof settingsOf>
@@ -48,6 +65,16 @@ export class Judging {
     this.settings = settings
     this.worker = worker
     this.worker?.start()
+  }
+
+  /** How its judge models stand; none where nothing is judged. */
+  models(): JudgeModelState[] {
+    const judge = this.config?.judge
+    if (judge === undefined) return []
+    return (this.worker?.standings() ?? []).map((it) => ({
+      ...it,
+      upstream: judge.upstreams[it.model] ?? judge.upstream,
+    }))
   }
 
   /** Ends the calls under way and gives their samples back. */

@@ -6,6 +6,7 @@ import type { DrawnOutcome } from '../domain/sample.ts'
 import type { ArmEvent, QueueStatus } from '../domain/store.ts'
 import type { FiledExchange } from '../pipeline/filing.ts'
 import type { CountedExposures } from '../pipeline/record.ts'
+import type { DeskRequests } from './desk-requests.ts'
 
 /** A configuration as it can be sent: without its function. */
 export type OfficeConfig = Omit<Config, 'place'>
@@ -19,8 +20,8 @@ export interface ThreadData {
   readonly begun: boolean
 }
 
-/** What the thread is asked for, and what it answers. */
-export interface OfficeRequests {
+/** What the thread is asked for, and what it answers; what the control plane asks besides is in `desk-requests.ts`. */
+export interface OfficeRequests extends DeskRequests {
   use(config: OfficeConfig): void
   expose(exposures: readonly CountedExposures[]): void
   file(exchange: FiledExchange): DrawnOutcome

@@ -55,6 +55,11 @@ async function main(): Promise<void> {
     reports: ({ argument }) => office.reports(argument),
     queue: () => office.queue(),
     armEvents: () => office.armEvents(),
+    judging: () => office.desk.judging(),
+    experiment: ({ argument }) => office.desk.experiment(argument),
+    samples: ({ argument }) => office.desk.samples(argument),
+    sample: ({ argument }) => office.desk.sample(argument),
+    actOnArm: ({ argument }) => office.desk.actOnArm(argument),
     close: () => office.close(),
   }
   const handle = async (request: OfficeRequest) => {

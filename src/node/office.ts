@@ -15,6 +15,7 @@ import type { Report } from '../domain/report.ts'
 import type { DrawnOutcome } from '../domain/sample.ts'
 import type { ArmEvent, QueueStatus } from '../domain/store.ts'
 import type { CountedExposures, Keeper, SampledExchange } from '../pipeline/record.ts'
+import type { DeskRequests } from './desk-requests.ts'
 import {
   type Answer,
   type Argument,
@@ -131,6 +132,11 @@ export class Office implements Keeper {
 
   armEvents(): Promise<ArmEvent[]> {
     return this.ask('armEvents', undefined)
+  }
+
+  /** For the control plane. @throws Error when the answer does not come within so many milliseconds. */
+  atDesk<N extends keyof DeskRequests>(name: N, argument: Argument<N>, withinMs: number): Promise<Answer<N>> {
+    return this.ask(name, argument, withinMs)
   }
 
   /** Before the end: what is not stored after so many milliseconds is given up. */

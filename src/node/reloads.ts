@@ -11,6 +11,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Config } from '../config/load.ts'
 import type { ReloadOutcome } from '../domain/ports.ts'
+import type { Changes } from './changes.ts'
 
 /** A ballast as far as reloading goes. */
 export interface Reloadable {
@@ -23,6 +24,10 @@ export interface Reload {
   readonly outcome: ReloadOutcome
   /** The folders of policies that were read, some of which may not exist. */
   readonly folders: readonly string[]
+  /** What differs from the configuration before; missing where none was applied. */
+  readonly changes?: Changes
+  /** Why it was refused, a line each; missing where it was not. */
+  readonly problems?: readonly string[]
 }
 
 export interface ReloadsOptions {

@@ -11,7 +11,7 @@ import type { PipelineDeps } from '../pipeline/pipeline.ts'
 import type { Recorder } from '../pipeline/record.ts'
 import { compilePlan, type Plan } from '../policy/compile.ts'
 import { Classifiers } from './classifiers.ts'
-import type { OpenUpstreams, UpstreamPools } from './upstreams.ts'
+import { type OpenUpstreams, type UpstreamPools, type UpstreamState, upstreamStates } from './upstreams.ts'
 
 /** What stays, whatever the configuration. */
 export interface Lasting {
@@ -64,6 +64,10 @@ export class ServedSnapshot implements Snapshot {
   /** Which upstreams are left alone, for the metrics. */
   standings() {
     return [...this.upstreams.parts].map(([upstream, { breaker }]) => ({ upstream, open: breaker.tripped }))
+  }
+
+  upstreamStates(): UpstreamState[] {
+    return upstreamStates(this.upstreams)
   }
 
   enter(): this {

@@ -21,14 +21,18 @@ export async function tryReload(
       return { outcome: 'unchanged', folders }
     }
     await apply(next)
-    log.info({ config: hash, changes: changesBetween(running, next) }, 'the configuration was reloaded')
+    const changes = changesBetween(running, next)
+    log.info({ config: hash, changes }, 'the configuration was reloaded')
     logWarnings(next, log)
-    return { outcome: 'applied', folders }
+    return { outcome: 'applied', folders, changes }
   } catch (error) {
     const refused = error instanceof ConfigError
     const why = refused ? { problems: error.problems.map(formatProblem) } : { err: error }
     log.error({ ...why, config: running.hash }, 'the configuration was not reloaded: the running one stays')
-    return { outcome: 'failed', folders: refused ? error.folders : [] }
+    const problems = refused
+      ? error.problems.map(formatProblem)
+      : ['it could not be applied; the log says why']
+    return { outcome: 'failed', folders: refused ? error.folders : [], problems }
   }
 }
 

@@ -31,6 +31,27 @@ export interface OpenUpstreams {
   readonly parts: ReadonlyMap<string, Part>
 }
 
+/** How an upstream stands, as one process sees it. */
+export interface UpstreamState {
+  readonly upstream: string
+  readonly breaker: Breaker['state']
+  /** In a row. */
+  readonly failures: number
+  /** Until it is tried again; 0 while it is closed. */
+  readonly retryInMs: number
+  readonly fallback: readonly string[]
+}
+
+export function upstreamStates({ parts }: Pick<OpenUpstreams, 'parts'>): UpstreamState[] {
+  return [...parts].map(([upstream, { breaker, settings }]) => ({
+    upstream,
+    breaker: breaker.state,
+    failures: breaker.failures,
+    retryInMs: Math.ceil(breaker.waitMs),
+    fallback: settings.fallback,
+  }))
+}
+
 export class UpstreamPools {
   private readonly metrics: Metrics
   private readonly log: Log

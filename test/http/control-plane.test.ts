@@ -62,15 +62,35 @@ describe('the control plane', () => {
     expect(reports[0]).toMatchObject({ arms: [{ rate: { estimate: null, lower: 0, upper: 1 } }, {}] })
   })
 
-  test('shows a page without script, on which names are text', async () => {
+  test('serves a page that may fetch, run and show nothing but its own files', async () => {
     const { ballast } = await start()
     const response = await fetch(`${ballast.adminUrl}/`)
     const page = await response.text()
-    expect(response.headers.get('content-security-policy')).toContain("default-src 'none'")
-    expect(page).toContain('nothing injected')
-    expect(page).toContain('route:&lt;b&gt;*')
-    expect(page).not.toMatch(/<b>|<script/)
-    expect((await fetch(`${ballast.adminUrl}/style.css`)).headers.get('content-type')).toContain('text/css')
+    const policy = response.headers.get('content-security-policy')!.split('; ')
+    expect(policy.filter((it) => /unsafe|https?:|\*|data:/.test(it))).toEqual([])
+    expect(policy).toEqual(
+      expect.arrayContaining([
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "frame-ancestors 'none'",
+        "require-trusted-types-for 'script'",
+      ]),
+    )
+    expect(page).not.toMatch(/<style|\son\w+=|\sstyle=|<script(?![^>]*\ssrc=)|https?:/)
+    const types = { js: 'text/javascript', css: 'text/css', svg: 'image/svg+xml' } as Record<string, string>
+    const files = [...page.matchAll(/(?:src|href)="(\/page\/[^"]+)"/g)].map((match) => match[1]!)
+    expect(files.length).toBeGreaterThan(4)
+    for (const file of files) {
+      const { status, headers } = await fetch(`${ballast.adminUrl}${file}`)
+      expect([file, status]).toEqual([file, 200])
+      expect(headers.get('content-type')).toContain(types[file.split('.').at(-1)!])
+      expect(headers.get('x-content-type-options')).toBe('nosniff')
+    }
+    const main = await fetch(`${ballast.adminUrl}/page/main.js`)
+    const again = { headers: { 'if-none-match': main.headers.get('etag')! } }
+    expect((await fetch(`${ballast.adminUrl}/page/main.js`, again)).status).toBe(304)
+    expect((await fetch(`${ballast.adminUrl}/page/tsconfig.json`)).status).toBe(404)
   })
 
   test('asks for its token, for all but metrics and health', async () => {
@@ -82,9 +102,11 @@ describe('the control plane', () => {
     expect(await Promise.all(['/metrics', '/healthz', '/readyz'].map((path) => status(path)))).toEqual([
       200, 200, 200,
     ])
-    expect(await Promise.all(['/', '/api/experiments', '/api/config'].map((path) => status(path)))).toEqual([
-      401, 401, 401,
-    ])
+    expect(
+      await Promise.all(
+        ['/', '/page/main.js', '/api/experiments', '/api/config'].map((path) => status(path)),
+      ),
+    ).toEqual([401, 401, 401, 401])
     expect(await status('/api/config', 'Bearer admin-token-1')).toBe(200)
     expect(await status('/', `Basic ${btoa('ballast:admin-token-1')}`)).toBe(200)
     expect(await status('/api/config', 'Bearer admin-token-2')).toBe(401)

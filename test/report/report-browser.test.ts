@@ -4,8 +4,9 @@ import { mkdtempSync, readFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { type Browser, type BrowserContextOptions, chromium as engine, type Page } from 'playwright-core'
+import type { Browser, BrowserContextOptions, Page } from 'playwright-core'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { launchChromium, openPage } from '../support/browser.ts'
 import { ballast } from '../support/command.ts'
 import { addAdvice, addAlone, makeReportStore } from '../support/report-stores.ts'
 import { chromium, describeWith } from '../support/requires.ts'
@@ -33,21 +34,12 @@ describeWith(chromium, 'the HTML report in Chromium', () => {
     const args = ['src/cli/main.ts', 'report', '--config', made.config, '--output', file]
     const { status, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8' })
     if (status !== 0) throw new Error(stderr)
-    const path = spawnSync('sh', ['-c', `command -v ${chromium.executable}`], { encoding: 'utf8' })
-    // Without its sandbox it runs as root too; all it opens is this file.
-    browser = await engine.launch({ executablePath: path.stdout.trim(), args: ['--no-sandbox'] })
+    browser = await launchChromium()
   }, 120_000)
   afterAll(() => browser?.close())
 
-  async function open(width: number, options: BrowserContextOptions = {}): Promise<Page> {
-    const context = await browser.newContext({ viewport: { width, height: 900 }, offline: true, ...options })
-    const page = await context.newPage()
-    page.on('console', (message) => problems.push(message.text()))
-    page.on('pageerror', (error) => problems.push(error.message))
-    page.on('request', (request) => requests.push(request.url()))
-    await page.goto(pathToFileURL(file).href)
-    return page
-  }
+  const open = (width: number, options: BrowserContextOptions = {}): Promise<Page> =>
+    openPage(browser, pathToFileURL(file).href, width, { problems, requests }, { offline: true, ...options })
 
   /** Where the elements are that a selector finds within the first experiment's visible plots. */
   const boxes = async (page: Page, selector: string): Promise<Box[]> =>
