@@ -49,10 +49,7 @@ export function createAdmin(deps: AdminDeps): Hono {
       contentSecurityPolicy: { defaultSrc: ["'none'"], styleSrc: ["'self'"], frameAncestors: ["'none'"] },
     }),
   )
-  app.use((c, next) => {
-    const token = deps.token()
-    return token === null ? local(c, next) : authenticate(token)(c, next)
-  })
+  app.use(guard(deps.token))
   app.get('/', async (c) => c.html(dashboardPage(await deps.reports(), deps.configHash())))
   app.get('/style.css', (c) =>
     c.body(dashboardPage.style, 200, { 'content-type': 'text/css; charset=utf-8' }),
@@ -73,6 +70,14 @@ export function createAdmin(deps: AdminDeps): Hono {
     return c.json({ error: { message: 'ballast failed to answer; its log says why.' } }, 500)
   })
   return app
+}
+
+/** Lets in who has the token; where there is none, this machine. */
+export function guard(tokenInForce: () => string | null): MiddlewareHandler {
+  return (c, next) => {
+    const token = tokenInForce()
+    return token === null ? local(c, next) : authenticate(token)(c, next)
+  }
 }
 
 /** Without a token it listens on loopback only, and answers no foreign web page either. */

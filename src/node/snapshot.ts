@@ -6,6 +6,7 @@ import type { Config } from '../config/load.ts'
 import type { Log, Metrics } from '../domain/ports.ts'
 import { createAuthenticate } from '../http/auth.ts'
 import { Limits } from '../http/limits.ts'
+import { createMemoryRate } from '../http/rate-memory.ts'
 import type { Snapshot } from '../http/served.ts'
 import type { PipelineDeps } from '../pipeline/pipeline.ts'
 import type { Recorder } from '../pipeline/record.ts'
@@ -45,7 +46,7 @@ export class ServedSnapshot implements Snapshot {
     this.plan = compilePlan(config, this.classifiers.create)
     this.authenticate = createAuthenticate(clients)
     this.localOnly = config.clients === undefined
-    this.limits = new Limits(config.limits.concurrent, clients ?? [], previous?.limits)
+    this.limits = new Limits(config.limits.concurrent, clients ?? [], createMemoryRate, previous?.limits)
     this.largestBody = config.limits.body
     this.stallMs = config.limits.stall
     this.pools = pools

@@ -57,7 +57,7 @@ interface PendingExposures {
 }
 
 /** An experiment as far as its exposures go. */
-interface Exposed {
+export interface Exposed {
   readonly name: string
   readonly assignment: string
 }
@@ -70,13 +70,23 @@ function keyOf({
   return `${experiment}\0${arm}\0${assignment}`
 }
 
+/** Where requests are recorded; nothing of it is awaited by a request. */
+export interface Recording {
+  /** Counts one request served under an arm. @param unitHash the hash that assignment uses. */
+  expose(experiment: Exposed, arm: string, source: Unit['source'], unitHash: string): void
+  /** Takes a finished exchange to be stored later. */
+  keep(exchange: SampledExchange): void
+  /** Counts an exchange that was drawn but cannot be judged. */
+  lose(experiment: string, arm: string, outcome: SampleOutcome): void
+}
+
 export interface RecorderDeps {
   readonly keeper: Keeper
   readonly metrics: Metrics
   readonly log: Log
 }
 
-export class Recorder {
+export class Recorder implements Recording {
   private readonly deps: RecorderDeps
   private readonly exposures = new Map<string, PendingExposures>()
   private readonly knownUnits = new LRUCache<string, true>({ max: KNOWN_UNITS })
@@ -93,7 +103,6 @@ export class Recorder {
     }, FLUSH_INTERVAL_MS).unref()
   }
 
-  /** Counts one request served under an arm. @param unitHash the hash that assignment uses. */
   expose(experiment: Exposed, arm: string, source: Unit['source'], unitHash: string): void {
     const { name, assignment } = experiment
     this.deps.metrics.exposure(name, arm)
@@ -113,7 +122,6 @@ export class Recorder {
     }
   }
 
-  /** Takes a finished exchange to be stored later. */
   keep(exchange: SampledExchange): void {
     const { body, tap } = exchange
     const bytes = body.length + tap.size
@@ -131,7 +139,6 @@ export class Recorder {
     this.storing.add(task)
   }
 
-  /** Counts an exchange that was drawn but cannot be judged. */
   lose(experiment: string, arm: string, outcome: SampleOutcome): void {
     this.deps.metrics.sample(experiment, arm, outcome)
   }
