@@ -1,5 +1,5 @@
 /** The control plane on Hono: metrics, health, the page and the JSON behind it. Composed by `node.ts`; `ballast judge` has metrics and health alone. */
-import { Hono, type MiddlewareHandler } from 'hono'
+import { type ErrorHandler, Hono, type MiddlewareHandler } from 'hono'
 import { basicAuth } from 'hono/basic-auth'
 import { bearerAuth } from 'hono/bearer-auth'
 import { some } from 'hono/combine'
@@ -60,16 +60,21 @@ export function createAdmin(deps: AdminDeps): Hono {
   app.notFound((c) =>
     c.json({ error: { message: `${c.req.method} ${c.req.path} is not served here.` } }, 404),
   )
-  app.onError((error, c) => {
+  app.onError(failure(deps.log))
+  return app
+}
+
+/** Tells what went wrong as far as the caller may know. */
+export function failure(log: Log): ErrorHandler {
+  return (error, c) => {
     if (error instanceof HTTPException) return error.getResponse()
     if (error instanceof BallastError) {
       const { status, body } = errorResponse(error)
       return new Response(body, { status, headers: { 'content-type': 'application/json' } })
     }
-    deps.log.error({ err: error, path: c.req.path }, 'the control plane failed')
+    log.error({ err: error, path: c.req.path }, 'the control plane failed')
     return c.json({ error: { message: 'ballast failed to answer; its log says why.' } }, 500)
-  })
-  return app
+  }
 }
 
 /** Lets in who has the token; where there is none, this machine. */

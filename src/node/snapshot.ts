@@ -2,6 +2,7 @@
  * One configuration as requests are served by it. Made when ballast starts and at each reload; a request keeps the one
  * it began with. Composed by `node.ts`.
  */
+import { defaultUpstream } from '../config/default-upstream.ts'
 import type { Config } from '../config/load.ts'
 import type { Log, Metrics } from '../domain/ports.ts'
 import { createAuthenticate } from '../http/auth.ts'
@@ -72,9 +73,4 @@ export class ServedSnapshot implements Snapshot {
     this.users--
     if (this.users === 0) this.pools.release(this.upstreams)
   }
-}
-
-/** The upstream of requests that no route decides: as configured, else where the route for every model leads. */
-export function defaultUpstream({ passthrough, routes, upstreams }: Config): string {
-  return passthrough ?? routes.find(({ model }) => model === '*')?.upstream ?? Object.keys(upstreams)[0]!
 }
