@@ -5,12 +5,8 @@
  * whose exchanges are all sampled.
  */
 import { request as httpRequest, type ServerResponse } from 'node:http'
-import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { parseConfig } from '../../src/config/load.ts'
-import { noLog } from '../../src/domain/ports.ts'
-import { type Ballast, CATALOG_FOLDER, startBallast } from '../../src/node.ts'
-import { LISTEN } from '../support/ballast.ts'
+import { type RunningBallast, startAnyBallast } from '../support/ballast.ts'
 import { type Answer, completion, json, type ScriptedUpstream, startUpstream } from '../support/upstream.ts'
 import { CONTEXT, EXCHANGES, type Exchange, KNOWN_DIFFERENCES, type ScriptedAnswer } from './exchanges.ts'
 
@@ -39,17 +35,14 @@ const NOT_APPLICABLE = 'ballast_policy_not_applicable'
 
 let upstream: ScriptedUpstream
 let judge: ScriptedUpstream
-const ballasts: Ballast[] = []
+const ballasts: RunningBallast[] = []
 const via = { direct: '', plain: '', injected: '' }
 
 beforeAll(async () => {
   upstream = await startUpstream(() => {})
   judge = await startUpstream((_request, response) => json(response, 200, completion('{}')))
   const start = async (yaml: string) => {
-    const environment = { UPSTREAM: upstream.url, JUDGE: judge.url }
-    const file = join(import.meta.dirname, 'ballast.yaml')
-    const config = parseConfig(LISTEN + yaml, file, { environment, catalog: CATALOG_FOLDER })
-    const ballast = await startBallast(config, noLog)
+    const ballast = await startAnyBallast(yaml, { UPSTREAM: upstream.url, JUDGE: judge.url })
     ballasts.push(ballast)
     return ballast.url
   }
@@ -350,6 +343,6 @@ describe(`${PACED.length} streams, each chunk at the client before the next is s
 })
 
 test('the ballast with a policy sampled what passed through it', async () => {
-  const metrics = await (await fetch(`${ballasts[1]!.adminUrl}/metrics`)).text()
+  const metrics = await ballasts[1]!.metrics()
   expect(metrics).toMatch(/ballast_samples_total\{[^}]*\} [1-9]/)
 })
