@@ -8,9 +8,10 @@ import { ConfigError, shortest } from '../config/load.ts'
 import { parseConfigIn } from '../config/parse.ts'
 import { diskFiles } from '../config/read.ts'
 import { formatProblem } from '../config/source.ts'
-import { CATALOG_FOLDER } from '../node.ts'
 import type { Bundled } from './bundled-files.ts'
 
+/** As `node.ts` has it, whose other imports are not wanted here. */
+const CATALOG_FOLDER = join(import.meta.dirname, '../../policies')
 const CATALOG = '/catalog'
 const UNSET = /the environment variable \w+ is not set$/
 

@@ -12,6 +12,7 @@ export function bundleWorker(folder: string): string {
   return execFileSync(process.execPath, [WRANGLER, 'deploy', '--dry-run', '--outdir', folder], {
     cwd: ROOT,
     encoding: 'utf8',
+    timeout: 90_000,
     // The build step runs `node`: this one.
     env: {
       ...process.env,

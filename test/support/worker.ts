@@ -1,6 +1,7 @@
 /** Starts the bundled Worker on workerd, with its Durable Objects and settings, on port 0. */
 import { convertV4MiniflareOptions, Miniflare } from 'miniflare'
 import type { Log } from '../../src/domain/ports.ts'
+import { startEdge } from './edge.ts'
 import { bundledWorker } from './worker-bundle.ts'
 
 export interface RunningWorker {
@@ -29,7 +30,7 @@ export async function startWorker({ yaml, environment, log, folder }: WorkerOpti
     modules: true,
     script: bundledWorker(),
     compatibilityDate: COMPATIBILITY_DATE,
-    compatibilityFlags: ['nodejs_compat'],
+    compatibilityFlags: ['nodejs_compat', 'enable_request_signal'],
     bindings: { ...environment, LOG_LEVEL: 'debug' },
     kvNamespaces: ['SETTINGS'],
     durableObjects: {
@@ -44,11 +45,15 @@ export async function startWorker({ yaml, environment, log, folder }: WorkerOpti
   try {
     const settings = await miniflare.getKVNamespace('SETTINGS')
     if (yaml !== null) await settings.put('ballast.yaml', yaml)
-    const url = await miniflare.unsafeGetDirectURL()
+    const { port } = await miniflare.unsafeGetDirectURL()
+    const edge = await startEdge(Number(port))
     return {
-      url: url.href,
+      url: `http://127.0.0.1:${edge.port}/`,
       put: async (key, text) => await settings.put(key, text),
-      dispose: () => miniflare.dispose(),
+      async dispose() {
+        await edge.close()
+        await miniflare.dispose()
+      },
     }
   } catch (error) {
     await miniflare.dispose()
