@@ -73,6 +73,7 @@ class Call implements UpstreamCall {
       const response = await fetch(baseUrl + path, init as RequestInit)
       if (this.finished) return
       this.unwatch()
+      if (response.status < 200) throw new TypeError('an answer that is none to this request')
       this.handler.onHead(response.status, response.statusText, rules.response(rawHeaders(response.headers)))
       await this.relay(response.body as ReadableStream<Uint8Array> | null)
       this.finish(`${Math.floor(response.status / 100)}xx`, () => this.handler.onEnd(NO_TRAILERS))

@@ -66,6 +66,9 @@ export class WorkerIncoming {
       const message = 'ballast does not relay WebSockets; connect to the provider.'
       throw new BallastError('ballast_upgrade_unsupported', message, { source: 'client' })
     }
+    // It would give the client what ballast sends to the upstream, its key included (RFC 9110 section 9.3.8).
+    if (method === 'TRACE')
+      throw new BallastError('ballast_malformed_request', 'TRACE is not served.', { source: 'client' })
     const { host, pathname, search } = new URL(url)
     if (snapshot.localOnly) requireLocal(host, headers.get('origin') ?? undefined)
     this.client = snapshot.authenticate(headers.get('authorization'))

@@ -6,7 +6,7 @@
  */
 import { request as httpRequest, type ServerResponse } from 'node:http'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { type RunningBallast, startAnyBallast } from '../support/ballast.ts'
+import { RUNTIME, type RunningBallast, startAnyBallast } from '../support/ballast.ts'
 import { type Answer, completion, json, type ScriptedUpstream, startUpstream } from '../support/upstream.ts'
 import { CONTEXT, EXCHANGES, type Exchange, KNOWN_DIFFERENCES, type ScriptedAnswer } from './exchanges.ts'
 
@@ -160,13 +160,25 @@ const STAY_THERE = ['set-cookie', 'alt-svc']
 const STAY_HERE = ['host', 'expect', 'cookie', 'x-ballast-unit', 'x-ballast-session']
 const CREDENTIALS = ['authorization', 'api-key', 'x-api-key']
 
+/**
+ * On workerd names come in lower case and in the order of the alphabet, values of one name in one line; and the request
+ * says that a Worker sent it, and that the answer is not to be compressed where nothing is said of it.
+ */
+function asSeenThere(headers: readonly Pair[]): Pair[] {
+  const seen = new Headers(headers.map(([name, value]): [string, string] => [name, value]))
+  seen.delete('cf-worker')
+  if (seen.get('accept-encoding') === 'identity') seen.delete('accept-encoding')
+  return [...seen]
+}
+
 /** Headers that must pass, in their order, spelled as they were. */
 function passing(headers: readonly Pair[], stopped: readonly string[]): Pair[] {
   const named = headers
     .filter(([name]) => name.toLowerCase() === 'connection')
     .flatMap(([, value]) => value.toLowerCase().split(/ *, */))
   const gone = new Set([...HOP_BY_HOP, ...stopped, ...named])
-  return headers.filter(([name]) => !gone.has(name.toLowerCase()))
+  const kept = headers.filter(([name]) => !gone.has(name.toLowerCase()))
+  return RUNTIME === 'node' ? kept : asSeenThere(kept)
 }
 
 function answerSeen(received: Received, exchange: Exchange, proxied: boolean) {

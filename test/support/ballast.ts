@@ -55,23 +55,25 @@ async function startOnWorkerd(
   const worker = await startWorker({ yaml, environment, log })
   const adminUrl = worker.url.slice(0, -1)
   const expose = async () => await (await fetch(`${adminUrl}/metrics`)).text()
+  const metrics = async () => {
+    for (let before = await expose(); ; ) {
+      await new Promise((resolve) => setTimeout(resolve, COUNTED_MS))
+      const now = await expose()
+      if (now === before) return now
+      before = now
+    }
+  }
   const offered = {
     url: `${adminUrl}/v1`,
     adminUrl,
+    metrics,
+    settle: metrics,
     close: () => worker.dispose(),
-    async metrics() {
-      for (let before = await expose(); ; ) {
-        await new Promise((resolve) => setTimeout(resolve, COUNTED_MS))
-        const now = await expose()
-        if (now === before) return now
-        before = now
-      }
-    },
   }
   // What only Node has is missed by name.
   return new Proxy(offered as unknown as RunningBallast, {
     get(target, name) {
-      if (name in target || name === 'then') return Reflect.get(target, name)
+      if (name in target || name === 'then' || typeof name === 'symbol') return Reflect.get(target, name)
       throw new Error(
         `a Worker has no ${String(name)}: the test belongs into test/support/workerd-exceptions.ts`,
       )

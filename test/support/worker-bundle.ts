@@ -1,10 +1,11 @@
 /** Bundles the Worker as `npm run deploy:dry` does, once for all tests on workerd (`vitest.config.ts`). */
 import { execFileSync } from 'node:child_process'
-import { readFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 
 const ROOT = join(import.meta.dirname, '../..')
-const FOLDER = join(ROOT, '.wrangler/test')
+export const BUNDLE_FOLDER = join(ROOT, '.wrangler/test')
+const OUTPUT = join(BUNDLE_FOLDER, 'wrangler.txt')
 const WRANGLER = join(ROOT, 'node_modules/wrangler/bin/wrangler.js')
 
 /** @param folder where the bundle is written. @returns what wrangler printed. */
@@ -24,10 +25,16 @@ export function bundleWorker(folder: string): string {
 }
 
 export function bundledWorker(): string {
-  return readFileSync(join(FOLDER, 'worker.js'), 'utf8')
+  return readFileSync(join(BUNDLE_FOLDER, 'worker.js'), 'utf8')
+}
+
+/** What wrangler printed when it bundled. */
+export function wranglerOutput(): string {
+  return readFileSync(OUTPUT, 'utf8')
 }
 
 /** Called by vitest before the tests of the project. */
 export default function setup(): void {
-  bundleWorker(FOLDER)
+  const output = bundleWorker(BUNDLE_FOLDER)
+  writeFileSync(OUTPUT, output)
 }

@@ -39,7 +39,7 @@ export async function startWorker({ yaml, environment, log, folder }: WorkerOpti
     },
     unsafeDirectSockets: [{ host: '127.0.0.1', port: 0 }],
     handleStructuredLogs: ({ message }) => relayLine(message, log),
-    ...(folder === undefined ? {} : { defaultPersistRoot: folder }),
+    ...(folder === undefined ? {} : { resourcePersistencePath: folder }),
   })
   const miniflare = new Miniflare(options)
   try {
