@@ -156,10 +156,16 @@ class Call implements UpstreamCall {
 function headersOf(pairs: readonly string[]): Headers {
   const headers = new Headers()
   for (let index = 0; index < pairs.length; index += 2) {
-    if (pairs[index]!.toLowerCase() !== 'content-length') headers.append(pairs[index]!, pairs[index + 1]!)
+    if (pairs[index]!.toLowerCase() !== 'content-length')
+      headers.append(pairs[index]!, asSent(pairs[index + 1]!))
   }
   if (!headers.has('accept-encoding')) headers.set('accept-encoding', 'identity')
   return headers
+}
+
+/** Workers give a client's header as its bytes, a character each, and send characters as UTF-8. */
+function asSent(value: string): string {
+  return /[\x80-\xff]/.test(value) ? Buffer.from(value, 'latin1').toString('utf8') : value
 }
 
 function rawHeaders(headers: Headers): string[] {

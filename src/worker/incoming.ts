@@ -69,10 +69,11 @@ export class WorkerIncoming {
     // It would give the client what ballast sends to the upstream, its key included (RFC 9110 section 9.3.8).
     if (method === 'TRACE')
       throw new BallastError('ballast_malformed_request', 'TRACE is not served.', { source: 'client' })
-    const { host, pathname, search } = new URL(url)
+    const { host, origin } = new URL(url)
     if (snapshot.localOnly) requireLocal(host, headers.get('origin') ?? undefined)
     this.client = snapshot.authenticate(headers.get('authorization'))
-    const target = readTarget(method, pathname + search)
+    // As it stands there: an empty query would be lost.
+    const target = readTarget(method, url.slice(origin.length))
     snapshot.limits.enter(this.client)
     this.entered = true
     return target

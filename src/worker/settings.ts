@@ -87,6 +87,7 @@ export class Settings {
       if (config.hash === running?.config.hash) return
       this.use(new WorkerSnapshot(config, this.lasting, running))
       for (const warning of warnings(config)) log.warn({}, formatProblem(warning))
+      this.warnOfChecks()
       if (running === null) return
       const changes = changesBetween(running.config, config)
       log.info({ config: config.hash, changes }, 'the configuration was reloaded')
@@ -102,6 +103,14 @@ export class Settings {
         metrics.configReload('failed')
       }
     }
+  }
+
+  /** Nobody is to wait for rates that never come. */
+  private warnOfChecks(): void {
+    const checked = this.current!.plan.experiments.filter(({ check }) => check !== null)
+    if (checked.length === 0) return
+    const experiments = checked.map(({ name }) => name)
+    this.lasting.log.warn({ experiments }, 'a Worker does not judge: what is drawn for checks is dropped')
   }
 
   private use(snapshot: WorkerSnapshot): void {

@@ -1,6 +1,5 @@
 /** Skips on workerd what the table of exceptions names, with its reason. Run before each file of the project `workerd`. */
-import { relative } from 'node:path'
-import { beforeEach } from 'vitest'
+import { afterAll, beforeEach } from 'vitest'
 import { EXCEPTIONS } from './workerd-exceptions.ts'
 
 interface Named {
@@ -8,9 +7,9 @@ interface Named {
   readonly suite?: Named | undefined
 }
 
-function exceptionsOf(file: string): [name: string, reason: string][] {
-  return Object.entries(EXCEPTIONS[relative('test', file)] ?? {})
-}
+const met = new Set<string>()
+/** What is run of the file; where a name was asked for, not every exception is met. */
+let [file, seen] = ['', 0]
 
 function fullName({ name, suite }: Named): string {
   return suite === undefined || suite.name === '' ? name : `${fullName(suite)} > ${name}`
@@ -21,9 +20,18 @@ function matches(pattern: string, name: string): boolean {
 }
 
 beforeEach(({ task, skip }) => {
+  file = task.file.name.replace(/^test\//, '')
+  seen++
   const name = fullName(task)
-  for (const [pattern, reason] of exceptionsOf(task.file.name.replace(/^.*?test\//, 'test/'))) {
+  for (const [pattern, reason] of Object.entries(EXCEPTIONS[file] ?? {})) {
     if (!matches(pattern, name)) continue
+    met.add(pattern)
     skip(reason)
   }
+})
+
+afterAll(() => {
+  if (process.argv.includes('-t') || seen === 0) return
+  const stale = Object.keys(EXCEPTIONS[file] ?? {}).filter((pattern) => !met.has(pattern))
+  if (stale.length > 0) throw new Error(`exceptions that no test of ${file} meets: ${stale.join('; ')}`)
 })
