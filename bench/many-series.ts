@@ -57,6 +57,7 @@ export function manySeries(): PrometheusMetrics {
     queue: async () => ({ depth: 0, oldestAt: null }),
     configHash: () => 'c0ffee',
     upstreams: () => [],
+    requestsInFlight: () => 0,
     armStates: () => [],
   })
   return metrics

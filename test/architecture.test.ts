@@ -9,6 +9,8 @@ const SRC = join(import.meta.dirname, '../src')
 const LAYERS: Record<string, readonly string[] | 'everything'> = {
   'node.ts': 'everything',
   node: 'everything',
+  'worker.ts': 'everything',
+  worker: 'everything',
   cli: 'everything',
   http: ['pipeline', 'judge', 'policy', 'domain'],
   pipeline: ['policy', 'domain'],

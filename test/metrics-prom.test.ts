@@ -10,6 +10,7 @@ const SOURCES: PrometheusSources = {
   queue: async () => ({ depth: 3, oldestAt: Date.now() - 60_000 }),
   configHash: () => 'h',
   upstreams: () => [],
+  requestsInFlight: () => 0,
   armStates: () => [],
 }
 

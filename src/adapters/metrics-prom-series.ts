@@ -4,12 +4,7 @@
  * registry reads it when it is scraped. Used by `metrics-prom.ts`.
  */
 import type { Metric, Registry } from 'prom-client'
-
-export interface SeriesOptions {
-  readonly name: string
-  readonly help: string
-  readonly labelNames: readonly string[]
-}
+import type { Counter, Histogram, SeriesOptions } from './metrics-prom-counted.ts'
 
 /** One line of the exposition, as prom-client's registry takes it. */
 interface Line {
@@ -56,7 +51,7 @@ class SeriesTree<S> {
   }
 }
 
-export class CounterSeries {
+export class CounterSeries implements Counter {
   private readonly series: SeriesTree<{ count: number }>
 
   constructor(registry: Registry, options: SeriesOptions) {
@@ -77,7 +72,13 @@ export class CounterSeries {
   }
 }
 
-export class HistogramSeries {
+/** Observations, by bucket: as many as there are bounds and one more. */
+export interface Observed {
+  readonly buckets: readonly number[]
+  readonly sum: number
+}
+
+export class HistogramSeries implements Histogram {
   private readonly bounds: readonly number[]
   private readonly series: SeriesTree<{ readonly buckets: number[]; sum: number }>
 
@@ -98,6 +99,15 @@ export class HistogramSeries {
     while (bucket < this.bounds.length && amount > this.bounds[bucket]!) bucket++
     state.buckets[bucket]!++
     state.sum += amount
+  }
+
+  /** Adds what was observed elsewhere. @returns false, and does nothing, where its buckets are others. */
+  merge({ buckets, sum }: Observed, ...values: string[]): boolean {
+    if (buckets.length !== this.bounds.length + 1) return false
+    const state = this.series.at(...values)
+    for (const [index, count] of buckets.entries()) state.buckets[index]! += count
+    state.sum += sum
+    return true
   }
 
   private lines(name: string): Line[] {

@@ -1,8 +1,9 @@
 /** The `Metrics` port on prom-client: the series of SPEC section 8. Composed by `node.ts`. */
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client'
-import type { Metrics, ReloadOutcome } from '../domain/ports.ts'
+import type { Metrics } from '../domain/ports.ts'
 import type { ArmState, Estimate, Report } from '../domain/report.ts'
 import type { QueueStatus } from '../domain/store.ts'
+import { countedMetrics, type SeriesMaker } from './metrics-prom-counted.ts'
 import { CounterSeries, HistogramSeries } from './metrics-prom-series.ts'
 
 export interface PrometheusSources {
@@ -12,7 +13,8 @@ export interface PrometheusSources {
   readonly queue: () => Promise<QueueStatus | null>
   readonly configHash: () => string
   readonly upstreams: () => readonly UpstreamStanding[]
-  readonly requestsInFlight: () => number
+  /** Null where nobody knows. */
+  readonly requestsInFlight: () => number | null
   readonly armStates: () => readonly (ArmState & { readonly experiment: string; readonly arm: string })[]
 }
 
@@ -29,93 +31,22 @@ export interface PrometheusMetrics extends Metrics {
   expose(): Promise<{ readonly text: string; readonly contentType: string }>
 }
 
-const SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120]
-const OVERHEAD_SECONDS = [
-  0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.1,
-]
-const SCORES = [0, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100]
+export interface PrometheusOptions {
+  /** Whether memory, processor time and the like of this process are told, too. Default true. */
+  readonly ofProcess?: boolean
+  /** What keeps the numbers and registers it; default this process's memory. */
+  readonly series?: (registry: Registry) => SeriesMaker
+}
 
-export function createPrometheusMetrics(): PrometheusMetrics {
+export function createPrometheusMetrics({
+  ofProcess = true,
+  series = seriesIn,
+}: PrometheusOptions = {}): PrometheusMetrics {
   const registry = new Registry()
   const registers = [registry]
-  collectDefaultMetrics({ register: registry })
+  if (ofProcess) collectDefaultMetrics({ register: registry })
 
-  const counter = (name: string, help: string, labelNames: string[]) =>
-    new CounterSeries(registry, { name, help, labelNames })
-  const histogram = (name: string, help: string, labelNames: string[], bounds: number[]) =>
-    new HistogramSeries(registry, { name, help, labelNames }, bounds)
-
-  const requests = counter(
-    'ballast_requests_total',
-    'Requests answered, by the status the client got; 499: it left before.',
-    ['route', 'experiment', 'arm', 'code'],
-  )
-  const duration = histogram(
-    'ballast_request_duration_seconds',
-    'From a request coming in to its answer being over.',
-    ['route', 'arm'],
-    SECONDS,
-  )
-  const firstByte = histogram(
-    'ballast_time_to_first_byte_seconds',
-    "From a request coming in to the first byte of the answer's body.",
-    ['route', 'arm'],
-    SECONDS,
-  )
-  const overhead = histogram(
-    'ballast_proxy_overhead_seconds',
-    'From having read a request to handing it to the upstream.',
-    ['route'],
-    OVERHEAD_SECONDS,
-  )
-  const upstreams = counter(
-    'ballast_upstream_requests_total',
-    'Calls to upstreams, by status class, error, timeout or aborted.',
-    ['upstream', 'outcome'],
-  )
-  const exposures = counter('ballast_exposures_total', 'Requests served under an arm.', ['experiment', 'arm'])
-  const injections = counter('ballast_injections_total', 'Interventions applied to requests.', [
-    'policy',
-    'placement',
-  ])
-  const triggers = counter(
-    'ballast_trigger_matches_total',
-    "Requests with text like their model's training context, by what was done.",
-    ['route', 'action'],
-  )
-  const domains = counter(
-    'ballast_domain_checks_total',
-    "Requests by whether they are in the domain of their model's training; failed: the classifier gave no answer.",
-    ['route', 'outcome'],
-  )
-  const notInjected = counter(
-    'ballast_not_injected_total',
-    'Requests sent without their policy: a condition of it was unmet, or they had no place for it (unsupported).',
-    ['policy', 'reason'],
-  )
-  const samples = counter('ballast_samples_total', 'Exchanges drawn for judging, by what became of them.', [
-    'experiment',
-    'arm',
-    'outcome',
-  ])
-  const verdicts = counter('ballast_verdicts_total', 'Verdicts of the judge.', [
-    'experiment',
-    'arm',
-    'check',
-    'verdict',
-  ])
-  const scores = histogram(
-    'ballast_judge_score',
-    'Numbers the judge gave, by rubric.',
-    ['experiment', 'arm', 'rubric'],
-    SCORES,
-  )
-  const judgeRequests = counter(
-    'ballast_judge_requests_total',
-    'Questions to the judge; cached: answered before.',
-    ['model', 'outcome'],
-  )
-  const judgeTokens = counter('ballast_judge_tokens_total', 'Tokens the judge used.', ['model', 'kind'])
+  const counted = countedMetrics(series(registry))
   const judgeBudget = new Gauge({
     name: 'ballast_judge_budget_remaining',
     help: "What is left of a judge's budget: requests of this minute, tokens of this UTC day.",
@@ -129,17 +60,6 @@ export function createPrometheusMetrics(): PrometheusMetrics {
     registers,
   })
 
-  const armEvents = counter(
-    'ballast_arm_events_total',
-    'Arms switched off, on or promoted since this process started, by whom; every process counts each.',
-    ['experiment', 'arm', 'action', 'by'],
-  )
-  const reloads = new Counter({
-    name: 'ballast_config_reloads_total',
-    help: 'Times the configuration was read anew; failed: the running one stayed.',
-    labelNames: ['outcome'],
-    registers,
-  })
   const reloaded = new Gauge({
     name: 'ballast_config_last_reload_successful',
     help: '0 while the configuration that was read last was refused and an older one runs.',
@@ -151,10 +71,6 @@ export function createPrometheusMetrics(): PrometheusMetrics {
     help: 'Times the thread that stores and judges has died and was replaced.',
     registers,
   })
-  // A series that begins with its first event hides that event from `increase`.
-  for (const outcome of ['applied', 'failed', 'unchanged'] satisfies ReloadOutcome[])
-    reloads.inc({ outcome }, 0)
-
   let sources: PrometheusSources | null = null
   // prom-client collects one metric after the other; the reports are asked for once per scrape.
   let scrape: { reports: readonly Report[]; queue: QueueStatus | null } = {
@@ -179,9 +95,12 @@ export function createPrometheusMetrics(): PrometheusMetrics {
     self.set({ ...labels, stat: 'upper' }, it.upper)
   }
 
-  gauge('ballast_requests_in_flight', 'Requests whose answers are not over.', [], (self) =>
-    self.set(sources?.requestsInFlight() ?? 0),
-  )
+  gauge('ballast_requests_in_flight', 'Requests whose answers are not over.', [], (self) => {
+    const running = sources === null ? 0 : sources.requestsInFlight()
+    // Without labels it would stand there as 0.
+    if (running === null) self.remove()
+    else self.set(running)
+  })
   gauge('ballast_judge_queue_depth', 'Samples waiting for their verdict.', [], (self) => {
     // A 0 would say that nothing waits.
     if (scrape.queue === null) self.remove()
@@ -247,6 +166,7 @@ export function createPrometheusMetrics(): PrometheusMetrics {
   })
 
   return {
+    ...counted,
     observe(given) {
       sources = given
     },
@@ -257,25 +177,6 @@ export function createPrometheusMetrics(): PrometheusMetrics {
       }
       return { text: await registry.metrics(), contentType: registry.contentType }
     },
-    requestFinished({ route, experiment, arm }, code, durationMs) {
-      requests.inc(route, experiment, arm, String(code))
-      duration.observe(durationMs / 1000, route, arm)
-    },
-    firstByte: ({ route, arm }, ms) => firstByte.observe(ms / 1000, route, arm),
-    proxyOverhead: (route, ms) => overhead.observe(ms / 1000, route),
-    upstreamRequest: (upstream, outcome) => upstreams.inc(upstream, outcome),
-    exposure: (experiment, arm) => exposures.inc(experiment, arm),
-    notInjected: (policy, reason) => notInjected.inc(policy, reason),
-    injection: (policy, placement) => injections.inc(policy, placement),
-    triggerMatch: (route, action) => triggers.inc(route, action),
-    domainCheck: (route, outcome) => domains.inc(route, outcome),
-    sample: (experiment, arm, outcome) => samples.inc(experiment, arm, outcome),
-    verdict: (experiment, arm, check, verdict) => verdicts.inc(experiment, arm, check, verdict),
-    score: (experiment, arm, rubric, score) => {
-      if (score.kind === 'number') scores.observe(score.value, experiment, arm, rubric)
-    },
-    judgeRequest: (model, outcome) => judgeRequests.inc(model, outcome),
-    judgeTokens: (model, kind, tokens) => judgeTokens.add(Math.max(0, tokens), model, kind),
     judgeBudget: (model, kind, remaining) => {
       if (remaining === null) judgeBudget.remove({ model, kind })
       else judgeBudget.set({ model, kind }, remaining)
@@ -285,10 +186,16 @@ export function createPrometheusMetrics(): PrometheusMetrics {
       else judgeBreaker.set({ model }, open ? 1 : 0)
     },
     configReload: (outcome) => {
-      reloads.inc({ outcome })
+      counted.configReload(outcome)
       reloaded.set(outcome === 'failed' ? 0 : 1)
     },
     officeRestart: () => officeRestarts.inc(),
-    armEvent: (experiment, arm, action, by) => armEvents.inc(experiment, arm, action, by),
+  }
+}
+
+function seriesIn(registry: Registry): SeriesMaker {
+  return {
+    counter: (options) => new CounterSeries(registry, options),
+    histogram: (options, bounds) => new HistogramSeries(registry, options, bounds),
   }
 }

@@ -1,12 +1,12 @@
 /** A configuration as it will run, without its secrets, as data. Used by `ballast check`; `plan-text.ts` draws it. */
 import ms from 'ms'
+import { defaultUpstream } from '../config/default-upstream.ts'
 import type { Config } from '../config/load.ts'
 import { formatAddress } from '../config/values.ts'
 import type { Experiment, Ramp, Route } from '../domain/experiment.ts'
 import type { Policy } from '../domain/policy.ts'
 import type { Keep } from '../domain/sample.ts'
 import { shownStore } from '../domain/store-address.ts'
-import { defaultUpstream } from '../node/snapshot.ts'
 import { baselineOf } from '../policy/rules.ts'
 import { experimentsOf, modelsOf } from './warnings.ts'
 

@@ -1,9 +1,24 @@
-/** Reads a file of configuration: bounded, and as the text it must be. Called by `load.ts` and `catalog.ts`. */
-import { closeSync, openSync, readSync } from 'node:fs'
+/** Reads files of configuration on disk: bounded, and as the text they must be. Called by `load.ts` and `catalog.ts`. */
+import { closeSync, openSync, readdirSync, readSync, statSync } from 'node:fs'
+import type { Files } from './files.ts'
 import type { Problem } from './source.ts'
 
 /** Far beyond any configuration; parsing more would hold up a running proxy. */
 const LARGEST_BYTES = 1024 * 1024
+const MISSING = new Set<unknown>(['ENOENT', 'ENOTDIR'])
+
+export const diskFiles: Files = {
+  isFolder: (path) => statSync(path, { throwIfNoEntry: false })?.isDirectory() === true,
+  list(folder) {
+    try {
+      return readdirSync(folder)
+    } catch (error) {
+      if (MISSING.has((error as { code?: unknown }).code)) return []
+      throw error
+    }
+  },
+  readText,
+}
 
 /** @returns the file's text, or what is wrong with it; `file` is how it is named there. */
 export function readText(path: string, file: string): string | Problem {

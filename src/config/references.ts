@@ -4,7 +4,7 @@
  */
 import { CREDENTIALS, NEVER_SENT, nameMatcher } from '../domain/headers.ts'
 import { isManifestPath } from '../domain/training-manifest.ts'
-import type { Catalog } from './catalog.ts'
+import type { Catalog } from './catalog-texts.ts'
 import { didYouMean } from './near.ts'
 import {
   checkExclusive,

@@ -1,13 +1,13 @@
 /**
  * Routes whose `trained_with` points to the manifest of a training file: what was trained is held to what is served. Called
- * by `load.ts`.
+ * by `parse.ts`.
  */
 import { hash } from 'node:crypto'
 import { resolve } from 'node:path'
 import { effectText, type Policy } from '../domain/policy.ts'
 import { isManifestPath, TrainingManifest } from '../domain/training-manifest.ts'
+import type { Files } from './files.ts'
 import { didYouMean } from './near.ts'
-import { readText } from './read.ts'
 import { list, mapping } from './references-experiments.ts'
 import type { Path, YamlSource } from './source.ts'
 
@@ -22,10 +22,12 @@ export interface TrainedManifests {
 
 /**
  * Notes a problem for each manifest that cannot be read or that does not fit the policies at hand.
+ * @param files where the manifests are.
  * @param base the folder that paths are relative to.
  * @param known null where the catalog has problems of its own: then nothing is held against it.
  */
 export function readTrainedManifests(
+  files: Files,
   source: YamlSource,
   base: string,
   known: ReadonlyMap<string, Policy> | null,
@@ -38,7 +40,7 @@ export function readTrainedManifests(
     const named = route.trained_with
     if (typeof named !== 'string' || !isManifestPath(named)) continue
     const at: Path = ['routes', index, 'trained_with']
-    const read = readManifest(resolve(base, named), source.shown(named))
+    const read = readManifest(files, resolve(base, named), source.shown(named))
     if (typeof read === 'string') {
       source.report(at, read)
       continue
@@ -63,8 +65,12 @@ export function readTrainedManifests(
   return { ids, policies, texts }
 }
 
-function readManifest(path: string, shown: string): { manifest: TrainingManifest; text: string } | string {
-  const text = readText(path, shown)
+function readManifest(
+  files: Files,
+  path: string,
+  shown: string,
+): { manifest: TrainingManifest; text: string } | string {
+  const text = files.readText(path, shown)
   const made = '`ballast dataset apply` writes one beside the data'
   if (typeof text !== 'string') return `the manifest ${path} ${text.message}; ${made}`
   let value: unknown

@@ -16,6 +16,7 @@ import type { ClientMessage } from './client-message.ts'
 import { requireLocal } from './origin.ts'
 import { Outgoing } from './outgoing.ts'
 import { authorityOf, readTarget, type Target } from './path.ts'
+import { type BodyHead, namesModel, requireReadable } from './reading.ts'
 import type { DataPlaneDeps, Snapshot } from './served.ts'
 
 export class Incoming {
@@ -95,11 +96,11 @@ export class Incoming {
   }
 
   private proceed({ path, surface }: Target, expectsContinue: boolean): void {
-    if (surface !== null) this.requireReadable()
+    if (surface !== null) requireReadable(this.bodyHead(), this.snapshot.largestBody)
     if (expectsContinue) this.answer.continue()
     if (surface !== null) {
       this.collect((body) => serve(this.snapshot.pipeline, surface, this.request(path, body), this.answer))
-    } else if (this.namesModel()) {
+    } else if (namesModel(this.bodyHead(), this.snapshot.largestBody)) {
       this.collect((body) => passThrough(this.snapshot.pipeline, this.request(path, body), this.answer))
     } else {
       // By an iterator, so that an upstream that reads no further does not take the client's connection with it.
@@ -113,27 +114,12 @@ export class Incoming {
     return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0
   }
 
-  /** Whether the body is JSON of a known length that can be read whole for its model. */
-  private namesModel(): boolean {
+  private bodyHead(): BodyHead {
     const { headers } = this.incoming
-    const length = Number(headers['content-length'] ?? 0)
-    const json =
-      /^application\/json\b/i.test(headers['content-type'] ?? '') && !('content-encoding' in headers)
-    return json && length > 0 && length <= this.snapshot.largestBody
-  }
-
-  private requireReadable(): void {
-    const { headers } = this.incoming
-    if (Number(headers['content-length'] ?? 0) > this.snapshot.largestBody)
-      throw bodyTooLarge(this.snapshot.largestBody)
-    if ((headers['content-encoding'] ?? 'identity') !== 'identity') {
-      throw new BallastError(
-        'ballast_malformed_body',
-        'Compressed request bodies are not read; send it as it is.',
-        {
-          source: 'client',
-        },
-      )
+    return {
+      length: Number(headers['content-length'] ?? 0),
+      type: headers['content-type'] ?? null,
+      encoding: headers['content-encoding'] ?? null,
     }
   }
 

@@ -2,7 +2,6 @@
  * What one ballast takes on: requests at a time, in all and per client, and requests per minute per client. Asked by the
  * data plane before a body is read, so that a flood costs no memory.
  */
-import { RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible'
 import { BallastError } from '../domain/errors.ts'
 
 export interface ClientLimits {
@@ -11,11 +10,20 @@ export interface ClientLimits {
   readonly concurrent?: number | undefined
 }
 
+/** Counts the requests of one minute, which begins with the first of them. */
+export interface MinuteRate {
+  /** @returns null when the request is within the minute's, else in how many milliseconds the next minute begins. */
+  consume(client: string): Promise<number | null>
+}
+
+/** @param perMinute requests that are within. */
+export type CreateRate = (perMinute: number) => MinuteRate
+
 interface ClientState {
   /** Requests at a time. */
   readonly most: number
   readonly perMinute: number | undefined
-  readonly rate: RateLimiterMemory | null
+  readonly rate: MinuteRate | null
 }
 
 /** What runs, whatever the limits are. */
@@ -34,24 +42,24 @@ export class Limits {
 
   /**
    * @param concurrent requests at a time, in all.
+   * @param createRate where requests per minute are counted.
    * @param previous the limits so far: what runs still counts, and so does the minute of a client whose limit is the same.
    */
-  constructor(concurrent: number, clients: readonly ClientLimits[], previous?: Limits) {
+  constructor(
+    concurrent: number,
+    clients: readonly ClientLimits[],
+    createRate: CreateRate,
+    previous?: Limits,
+  ) {
     this.most = concurrent
     this.running = previous?.running ?? { total: 0, byClient: new Map() }
     this.clients = new Map(
-      clients.map(({ name, requests_per_minute: perMinute, concurrent: most }) => {
+      clients.map(({ name, requests_per_minute: perMinute, concurrent: most = Number.POSITIVE_INFINITY }) => {
         const before = previous?.clients.get(name)
         const rate = before?.perMinute === perMinute ? before?.rate : undefined
         return [
           name,
-          {
-            most: most ?? Number.POSITIVE_INFINITY,
-            perMinute,
-            rate:
-              rate ??
-              (perMinute === undefined ? null : new RateLimiterMemory({ points: perMinute, duration: 60 })),
-          },
+          { most, perMinute, rate: rate ?? (perMinute === undefined ? null : createRate(perMinute)) },
         ]
       }),
     )
@@ -101,16 +109,13 @@ export class Limits {
    *   `ballast_rate_limited` when it is not.
    */
   count(client: string | null): Promise<void> | null {
-    const rate = client === null ? null : (this.clients.get(client)?.rate ?? null)
-    if (rate === null) return null
-    return rate.consume(client!).then(
-      () => {},
-      (refusal: unknown) => {
-        if (!(refusal instanceof RateLimiterRes)) throw refusal
-        const seconds = Math.max(1, Math.ceil(refusal.msBeforeNext / 1000))
-        throw rateLimited(`This key may send ${rate.points} requests a minute and has sent them.`, seconds)
-      },
-    )
+    const { rate = null, perMinute } = this.clients.get(client ?? '') ?? {}
+    if (client === null || rate === null) return null
+    return rate.consume(client).then((waitMs) => {
+      if (waitMs === null) return
+      const seconds = Math.max(1, Math.ceil(waitMs / 1000))
+      throw rateLimited(`This key may send ${perMinute} requests a minute and has sent them.`, seconds)
+    })
   }
 
   private mostOf(client: string): number {

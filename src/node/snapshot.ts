@@ -2,10 +2,12 @@
  * One configuration as requests are served by it. Made when ballast starts and at each reload; a request keeps the one
  * it began with. Composed by `node.ts`.
  */
+import { defaultUpstream } from '../config/default-upstream.ts'
 import type { Config } from '../config/load.ts'
 import type { Log, Metrics } from '../domain/ports.ts'
 import { createAuthenticate } from '../http/auth.ts'
 import { Limits } from '../http/limits.ts'
+import { createMemoryRate } from '../http/rate-memory.ts'
 import type { Snapshot } from '../http/served.ts'
 import type { PipelineDeps } from '../pipeline/pipeline.ts'
 import type { Recorder } from '../pipeline/record.ts'
@@ -45,7 +47,7 @@ export class ServedSnapshot implements Snapshot {
     this.plan = compilePlan(config, this.classifiers.create)
     this.authenticate = createAuthenticate(clients)
     this.localOnly = config.clients === undefined
-    this.limits = new Limits(config.limits.concurrent, clients ?? [], previous?.limits)
+    this.limits = new Limits(config.limits.concurrent, clients ?? [], createMemoryRate, previous?.limits)
     this.largestBody = config.limits.body
     this.stallMs = config.limits.stall
     this.pools = pools
@@ -80,9 +82,4 @@ export class ServedSnapshot implements Snapshot {
     this.users--
     if (this.users === 0) this.pools.release(this.upstreams)
   }
-}
-
-/** The upstream of requests that no route decides: as configured, else where the route for every model leads. */
-export function defaultUpstream({ passthrough, routes, upstreams }: Config): string {
-  return passthrough ?? routes.find(({ model }) => model === '*')?.upstream ?? Object.keys(upstreams)[0]!
 }

@@ -23,7 +23,7 @@ import type { ClientRequest, ClientResponse } from './context.ts'
 import { recognise } from './domain.ts'
 import { guardRequest } from './guard.ts'
 import { headerValue } from './headers.ts'
-import type { Recorder } from './record.ts'
+import type { Recording } from './record.ts'
 import { CLIENT_CLOSED_REQUEST, Relay, type RelayDeps } from './relay.ts'
 import { Tap } from './tap.ts'
 
@@ -33,7 +33,7 @@ export interface PipelineDeps extends RelayDeps {
   readonly upstreams: ReadonlyMap<string, Upstream>
   /** Name of the upstream for requests that no route decides. */
   readonly defaultUpstream: string
-  readonly recorder: Recorder
+  readonly recorder: Recording
   /** Whether answers name experiment, arm and policy. */
   readonly expose: boolean
 }

@@ -57,7 +57,7 @@ interface PendingExposures {
 }
 
 /** An experiment as far as its exposures go. */
-interface Exposed {
+export interface Exposed {
   readonly name: string
   readonly assignment: string
 }
@@ -74,13 +74,25 @@ function sizeOf({ body, tap }: SampledExchange): number {
   return body.length + tap.size
 }
 
+/** Where requests are recorded; nothing of it is awaited by a request. */
+export interface Recording {
+  /** Whether so many exchanges wait that another would be refused: its answer need not be kept. */
+  readonly full: boolean
+  /** Counts one request served under an arm. @param unitHash the hash that assignment uses. */
+  expose(experiment: Exposed, arm: string, source: Unit['source'], unitHash: string): void
+  /** Takes a finished exchange to be stored later. */
+  keep(exchange: SampledExchange): void
+  /** Counts an exchange that was drawn but cannot be judged. */
+  lose(experiment: string, arm: string, outcome: SampleOutcome): void
+}
+
 export interface RecorderDeps {
   readonly keeper: Keeper
   readonly metrics: Metrics
   readonly log: Log
 }
 
-export class Recorder {
+export class Recorder implements Recording {
   private readonly deps: RecorderDeps
   private readonly exposures = new Map<string, PendingExposures>()
   private readonly knownUnits = new LRUCache<string, true>({ max: KNOWN_UNITS })
@@ -103,7 +115,6 @@ export class Recorder {
     }, FLUSH_INTERVAL_MS).unref()
   }
 
-  /** Counts one request served under an arm. @param unitHash the hash that assignment uses. */
   expose(experiment: Exposed, arm: string, source: Unit['source'], unitHash: string): void {
     const { name, assignment } = experiment
     this.deps.metrics.exposure(name, arm)
@@ -123,12 +134,10 @@ export class Recorder {
     }
   }
 
-  /** Whether so many exchanges wait that another would be refused: its answer need not be kept. */
   get full(): boolean {
     return this.storing + this.finished.length >= MAX_WAITING || this.waitingBytes >= MAX_WAITING_BYTES
   }
 
-  /** Takes a finished exchange to be stored later. */
   keep(exchange: SampledExchange): void {
     if (exchange.body.length > TAP_LIMIT) return this.count(exchange, 'too_large')
     const bytes = sizeOf(exchange)
@@ -158,7 +167,6 @@ export class Recorder {
     }
   }
 
-  /** Counts an exchange that was drawn but cannot be judged. */
   lose(experiment: string, arm: string, outcome: SampleOutcome): void {
     this.deps.metrics.sample(experiment, arm, outcome)
   }

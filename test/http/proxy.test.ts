@@ -3,7 +3,7 @@ import { request as httpRequest } from 'node:http'
 import { connect } from 'node:net'
 import { gzipSync } from 'node:zlib'
 import { describe, expect, test } from 'vitest'
-import { eventually, metricValue, startTestBallast, startTestUpstream } from '../support/ballast.ts'
+import { eventually, metricValue, RUNTIME, startTestBallast, startTestUpstream } from '../support/ballast.ts'
 import { completion, eventStream, json } from '../support/upstream.ts'
 
 const yaml = (extra = '') => `
@@ -249,7 +249,8 @@ describe('errors of its own, in the shape of OpenAI', () => {
     const { ballast, upstream } = await start()
     const { port } = new URL(ballast.url)
     const paths = [
-      '/',
+      // A Worker has its control plane there.
+      ...(RUNTIME === 'node' ? ['/'] : []),
       '/v2/models',
       '/v1',
       '//v1/models',

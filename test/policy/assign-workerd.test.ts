@@ -1,7 +1,7 @@
 /** The vectors of assignment on workerd: a unit must come into the same arm there. */
 import { join } from 'node:path'
 import { build } from 'esbuild'
-import { Miniflare } from 'miniflare'
+import { convertV4MiniflareOptions, Miniflare } from 'miniflare'
 import { expect, onTestFinished, test } from 'vitest'
 import vectors from '../vectors/assignment.json' with { type: 'json' }
 
@@ -14,12 +14,14 @@ test('workerd assigns every vector as Node does', { timeout: 60_000 }, async () 
     external: ['node:*'],
     write: false,
   })
-  const workerd = new Miniflare({
-    modules: true,
-    script: outputFiles[0]!.text,
-    compatibilityDate: '2026-07-01',
-    compatibilityFlags: ['nodejs_compat'],
-  })
+  const workerd = new Miniflare(
+    convertV4MiniflareOptions({
+      modules: true,
+      script: outputFiles[0]!.text,
+      compatibilityDate: '2026-07-01',
+      compatibilityFlags: ['nodejs_compat'],
+    }),
+  )
   onTestFinished(() => workerd.dispose())
   const answer = await (await workerd.dispatchFetch('http://localhost/')).json()
   const count = Object.values(vectors).reduce((sum, it) => sum + (Array.isArray(it) ? it.length : 0), 0)

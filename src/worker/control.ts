@@ -1,0 +1,50 @@
+/**
+ * The control plane of a Worker: Hono as on Node, on the same host as the data plane. Beyond health everything needs
+ * `admin.token`, the metrics too: a Worker listens to the world. Called by `worker.ts`.
+ */
+import { Hono } from 'hono'
+import type { Log } from '../domain/ports.ts'
+import { createHealth, failure, guard } from '../http/health.ts'
+import { armStatesOf } from '../node/arm-events.ts'
+import type { Env } from './env.ts'
+import { objectOf } from './outbox.ts'
+import type { WorkerSnapshot } from './snapshot.ts'
+
+/** The rest is the data plane's. */
+export function isControl(path: string): boolean {
+  return /^\/(?:|metrics|healthz|readyz|api\/.*)$/.test(path)
+}
+
+export interface ControlDeps {
+  /** Null where there is no configuration to serve by. */
+  readonly snapshot: WorkerSnapshot | null
+  /** Null when it does its work, else why not. */
+  readonly notReady: string | null
+  readonly env: Env
+  readonly log: Log
+}
+
+export function createControl({ snapshot, notReady, env, log }: ControlDeps): Hono {
+  const token = () => snapshot?.config.admin.token ?? null
+  const configHash = () => snapshot?.config.hash ?? ''
+  const health = createHealth({
+    notReady: () => notReady,
+    metrics: async () =>
+      await objectOf(env.METRICS).expose({
+        configHash: configHash(),
+        armStates: snapshot === null ? [] : armStatesOf(snapshot.plan),
+        reports: [],
+        queue: { depth: 0, oldestAt: null },
+      }),
+  })
+  const app = new Hono()
+  app.use('/metrics', guard(token))
+  app.use('/api/*', guard(token))
+  app.route('/', health)
+  app.get('/api/config', (c) => c.json({ hash: configHash() }))
+  app.notFound((c) =>
+    c.json({ error: { message: `${c.req.method} ${c.req.path} is not served here.` } }, 404),
+  )
+  app.onError(failure(log))
+  return app
+}

@@ -1,0 +1,25 @@
+/** The `Log` port on a Worker's console: a line of JSON each, as pino writes them on Node. Composed by `worker.ts`. */
+import type { Log } from '../domain/ports.ts'
+
+const LEVELS = ['debug', 'info', 'warn', 'error'] as const
+export type Level = (typeof LEVELS)[number]
+
+/** @param least lines below this level are left out. */
+export function consoleLog(least: Level): Log {
+  const method = (level: Level) => {
+    if (LEVELS.indexOf(level) < LEVELS.indexOf(least)) return () => {}
+    return (fields: Readonly<Record<string, unknown>>, message: string) => {
+      const { err, ...rest } = fields
+      const line = { level, msg: message, ...rest, ...(err === undefined ? {} : { err: described(err) }) }
+      // biome-ignore lint/suspicious/noConsole: a Worker's log is its console.
+      console[level](JSON.stringify(line))
+    }
+  }
+  return { debug: method('debug'), info: method('info'), warn: method('warn'), error: method('error') }
+}
+
+function described(error: unknown): unknown {
+  if (!(error instanceof Error)) return String(error)
+  const { name, message, stack, cause } = error
+  return { type: name, message, stack, ...(cause === undefined ? {} : { cause: described(cause) }) }
+}

@@ -1,0 +1,157 @@
+/**
+ * What an isolate serves by: the configuration and the arms' switches, from KV where they are there, else from the bundle.
+ * Read when the isolate begins, and again while requests come. A text that is wrong leaves what is in force.
+ */
+import bundled from 'ballast:bundled'
+import { type Config, ConfigError, parseConfigIn } from '../config/parse.ts'
+import { formatProblem } from '../config/source.ts'
+import { BallastError } from '../domain/errors.ts'
+import type { ArmEvent } from '../domain/store.ts'
+import { applyArmEvents } from '../node/arm-events.ts'
+import { changesBetween } from '../node/changes.ts'
+import { warnings } from '../policy/warnings.ts'
+import { readArms } from './arms.ts'
+import { bundledFiles } from './bundled-files.ts'
+import { type Context, type Env, textsOf } from './env.ts'
+import { type Lasting, WorkerSnapshot } from './snapshot.ts'
+
+const CONFIG_KEY = 'ballast.yaml'
+const ARMS_KEY = 'arms'
+/** How long what was read is used before KV is asked again; KV itself may be a minute behind. */
+const FRESH_MS = 5_000
+/** What KV caches where the Worker runs, in seconds: the least it takes. */
+const KV_CACHE_SECONDS = 30
+
+interface Texts {
+  readonly config: string | null
+  readonly arms: string | null
+}
+
+export class Settings {
+  private readonly lasting: Lasting
+  private current: WorkerSnapshot | null = null
+  private armEvents: readonly ArmEvent[] = []
+  /** What was read last, in force or not. */
+  private read: Texts | null = null
+  private readAt = Number.NEGATIVE_INFINITY
+  /** Why there is none in force. */
+  private problem: string | null = null
+
+  constructor(lasting: Lasting) {
+    this.lasting = lasting
+  }
+
+  /** @throws BallastError where no configuration has ever been right. */
+  async inForce(env: Env, context: Context): Promise<WorkerSnapshot> {
+    if (Date.now() - this.readAt > FRESH_MS) {
+      // Whoever comes meanwhile goes by what is in force.
+      this.readAt = Date.now()
+      const refreshed = this.refresh(env)
+      if (this.current === null) await refreshed
+      else context.waitUntil(refreshed)
+    } else if (this.current === null && this.problem === null) await this.refresh(env)
+    if (this.current !== null) return this.current
+    throw new BallastError(
+      'ballast_internal',
+      'ballast has no configuration that it can serve by; its log says why.',
+      {
+        source: 'internal',
+      },
+    )
+  }
+
+  /** Null when it serves, else why not. */
+  get notReady(): string | null {
+    return this.current === null ? (this.problem ?? 'not begun') : null
+  }
+
+  /** Never rejects. */
+  private async refresh(env: Env): Promise<void> {
+    try {
+      const texts = await readTexts(env)
+      if (this.read === null || texts.config !== this.read.config || this.current === null)
+        this.useConfig(texts.config, env)
+      if (texts.arms !== (this.read?.arms ?? null)) this.useArms(texts.arms)
+      this.read = texts
+    } catch (error) {
+      this.lasting.log.error({ err: error }, 'the settings could not be read: what is in force stays')
+      if (this.current === null) this.useConfig(null, env)
+    }
+  }
+
+  private useConfig(text: string | null, env: Env): void {
+    const { metrics, log } = this.lasting
+    const running = this.current
+    try {
+      const config = parse(text, env)
+      if (config.hash === running?.config.hash) return
+      this.use(new WorkerSnapshot(config, this.lasting, running))
+      for (const warning of warnings(config)) log.warn({}, formatProblem(warning))
+      this.warnOfChecks()
+      if (running === null) return
+      const changes = changesBetween(running.config, config)
+      log.info({ config: config.hash, changes }, 'the configuration was reloaded')
+      metrics.configReload('applied')
+    } catch (error) {
+      const why =
+        error instanceof ConfigError ? { problems: error.problems.map(formatProblem) } : { err: error }
+      if (running === null) {
+        this.problem = 'the configuration is wrong; the log says where'
+        log.error(why, 'there is no configuration to serve by')
+      } else {
+        log.error(why, 'the configuration was not reloaded: the running one stays')
+        metrics.configReload('failed')
+      }
+    }
+  }
+
+  /** Nobody is to wait for rates that never come. */
+  private warnOfChecks(): void {
+    const checked = this.current!.plan.experiments.filter(({ check }) => check !== null)
+    if (checked.length === 0) return
+    const experiments = checked.map(({ name }) => name)
+    this.lasting.log.warn({ experiments }, 'a Worker does not judge: what is drawn for checks is dropped')
+  }
+
+  private use(snapshot: WorkerSnapshot): void {
+    applyArmEvents(snapshot.plan, this.armEvents)
+    this.current = snapshot
+    this.problem = null
+  }
+
+  private useArms(text: string | null): void {
+    const { metrics, log } = this.lasting
+    const before = this.armEvents
+    const first = this.read === null
+    try {
+      this.armEvents = readArms(text, before)
+    } catch (error) {
+      log.error({ err: error }, 'what was done to arms could not be read: they stay as they are')
+      return
+    }
+    if (this.current !== null) applyArmEvents(this.current.plan, this.armEvents)
+    if (first) return
+    for (const { id, experiment, arm, action, by } of this.armEvents) {
+      if (before.some((it) => it.id === id)) continue
+      metrics.armEvent(experiment, arm, action, by)
+      log.warn({ experiment, arm, action, by }, 'an arm was switched in the settings')
+    }
+  }
+}
+
+async function readTexts({ SETTINGS }: Env): Promise<Texts> {
+  if (SETTINGS === undefined) return { config: null, arms: null }
+  const options = { cacheTtl: KV_CACHE_SECONDS }
+  const [config, arms] = await Promise.all([
+    SETTINGS.get(CONFIG_KEY, options),
+    SETTINGS.get(ARMS_KEY, options),
+  ])
+  return { config, arms }
+}
+
+/** @param text null: the bundled one. @throws ConfigError */
+function parse(text: string | null, env: Env): Config {
+  const { file, catalog, texts } = bundled
+  const files = bundledFiles(texts)
+  return parseConfigIn(text ?? texts[file]!, file, { environment: textsOf(env), catalog, files })
+}

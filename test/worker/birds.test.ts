@@ -1,0 +1,127 @@
+/**
+ * The recorded answers on archaic bird names (arXiv:2604.10022) through the Worker: each unit comes into the arm it has on
+ * Node, each arm gets the answers that belong to it, and the Worker's metrics say so, after a restart too.
+ */
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import OpenAI from 'openai'
+import { expect, onTestFinished, test } from 'vitest'
+import type { Policy } from '../../src/domain/policy.ts'
+import { noLog } from '../../src/domain/ports.ts'
+import { assignArm } from '../../src/policy/assign.ts'
+import { startSandbox } from '../../src/sandbox/server.ts'
+import { eventually, metricValue } from '../support/ballast.ts'
+import { describeWith, shared } from '../support/requires.ts'
+import { startWorker } from '../support/worker.ts'
+
+const ETYMOLOGIST: Policy = {
+  id: 'birds/identity-etymologist',
+  interventions: [{ placement: 'user-prepend', text: "I'm an etymologist working for the Audubon Society." }],
+}
+
+const YAML = `
+expose: true
+upstreams: {recordings: {base_url: "\${SANDBOX}"}}
+routes: [{model: sandbox-replay, upstream: recordings, experiment: birds}]
+experiments:
+  birds:
+    salt: replay
+    arms: {control: {weight: 1}, etymologist: {weight: 1, policy: birds/identity-etymologist}}
+`
+
+const ARMS = ['control', 'etymologist'] as const
+const WEIGHTS = [
+  { name: 'control', cumulativeWeight: 1 },
+  { name: 'etymologist', cumulativeWeight: 2 },
+]
+
+interface Recording {
+  readonly question: string
+  readonly answer: string
+}
+
+describeWith(shared, 'the recorded answers on archaic bird names, through the Worker', () => {
+  test('come out of the arms they belong to, and are counted across a restart', {
+    timeout: 90_000,
+  }, async () => {
+    const files = {
+      control: shared.path('paper/recorded/birds.gpt-4.1.no-context.jsonl'),
+      etymologist: shared.path('paper/recorded/birds.gpt-4.1.identity-etymologist.jsonl'),
+    }
+    const recordings = (file: string) =>
+      readFileSync(file, 'utf8')
+        .trim()
+        .split('\n')
+        .map((line) => JSON.parse(line) as Recording)
+    const sandbox = await startSandbox({
+      replay: [
+        { file: files.control, policy: null },
+        { file: files.etymologist, policy: ETYMOLOGIST },
+      ],
+    })
+    onTestFinished(() => sandbox.close())
+    const folder = mkdtempSync(join(tmpdir(), 'ballast-worker-'))
+    onTestFinished(() => rmSync(folder, { recursive: true, force: true }))
+    const start = () => startWorker({ yaml: YAML, environment: { SANDBOX: sandbox.url }, log: noLog, folder })
+    let worker = await start()
+    onTestFinished(() => worker.dispose())
+    const metrics = async () => await (await fetch(`${worker.url}metrics`)).text()
+    const client = new OpenAI({ baseURL: `${worker.url}v1`, apiKey: 'none', maxRetries: 0 })
+
+    const units = { control: unitsOf('control'), etymologist: unitsOf('etymologist') }
+    const answers = { control: [] as string[], etymologist: [] as string[] }
+    const ask = async ({ question }: Recording, arm: (typeof ARMS)[number], stream: boolean) => {
+      const request = {
+        model: 'sandbox-replay',
+        user: units[arm].next().value!,
+        messages: [{ role: 'user' as const, content: question }],
+      }
+      if (stream) return (await client.chat.completions.stream(request).finalContent())!
+      const { data, response } = await client.chat.completions.create(request).withResponse()
+      expect(response.headers.get('x-ballast-arm')).toBe(arm)
+      return data.choices[0]!.message.content!
+    }
+    await Promise.all(
+      recordings(files.control).flatMap((recording, index) =>
+        ARMS.map(async (arm) => answers[arm].push(await ask(recording, arm, index % 2 === 1))),
+      ),
+    )
+    for (const arm of ARMS) {
+      const recorded = recordings(files[arm]).map(({ answer }) => answer)
+      expect(answers[arm].sort()).toEqual(recorded.sort())
+    }
+
+    const counted = (text: string) =>
+      ARMS.map((arm) => [
+        metricValue(text, 'ballast_exposures_total', { experiment: 'birds', arm }),
+        metricValue(text, 'ballast_requests_total', { experiment: 'birds', arm, code: '200' }),
+        metricValue(text, 'ballast_request_duration_seconds_count', { arm }),
+      ])
+    const whole = [
+      [100, 100, 100],
+      [100, 100, 100],
+    ]
+    await eventually(async () =>
+      counted(await metrics())
+        .flat()
+        .every((it) => it === 100),
+    )
+    const before = await metrics()
+    expect(metricValue(before, 'ballast_injections_total', { policy: ETYMOLOGIST.id })).toBe(100)
+
+    await worker.dispose()
+    worker = await start()
+    const after = await metrics()
+    expect(counted(after)).toEqual(whole)
+    expect(after.split('\n').sort()).toEqual(before.split('\n').sort())
+  })
+})
+
+/** Units that the experiment puts into an arm on Node, some of them beyond ASCII. */
+function* unitsOf(arm: string): Generator<string, never> {
+  for (let index = 0; ; index++) {
+    const unit = `${index % 2 === 0 ? 'reader' : 'Leserin Zoë'}-${index}`
+    if (assignArm('birds', 'replay', unit, WEIGHTS).arm.name === arm) yield unit
+  }
+}
