@@ -109,7 +109,7 @@ describe('architecture', () => {
     const own = knowing.filter(
       (file) =>
         !['adapters', 'sandbox'].includes(layerOf(file)) &&
-        !['http/admin.ts', 'http/api/routes.ts'].includes(file),
+        !['http/health.ts', 'http/api/routes.ts'].includes(file),
     )
     expect(own).toEqual(['http/errors.ts'])
   })

@@ -5,7 +5,7 @@ import type { Log } from '../domain/ports.ts'
 import type { Api } from './api/api.ts'
 import { openApiDocument } from './api/openapi.ts'
 import { createApi } from './api/routes.ts'
-import { createHealth, failure, guard, type HealthDeps } from './health.ts'
+import { createHealth, failure, guard, type HealthDeps, notServed } from './health.ts'
 import { createPage } from './page.ts'
 
 export interface AdminDeps extends HealthDeps {
@@ -41,9 +41,7 @@ export function createAdmin(deps: AdminDeps): Hono {
   app.get('/api/openapi.json', (c) => c.json(document))
   app.route('/api', routes)
 
-  app.notFound((c) =>
-    c.json({ error: { message: `${c.req.method} ${c.req.path} is not served here.` } }, 404),
-  )
+  app.notFound(notServed)
   app.onError(failure(deps.log))
   return app
 }

@@ -2,7 +2,7 @@
  * What every control plane has: metrics, health, who is let in, and how problems are told. Used by `admin.ts`, by
  * `ballast judge`, which has no more, and by the Worker's control plane.
  */
-import { type ErrorHandler, Hono, type MiddlewareHandler } from 'hono'
+import { type ErrorHandler, Hono, type MiddlewareHandler, type NotFoundHandler } from 'hono'
 import { basicAuth } from 'hono/basic-auth'
 import { bearerAuth } from 'hono/bearer-auth'
 import { some } from 'hono/combine'
@@ -33,6 +33,9 @@ export function createHealth(deps: HealthDeps): Hono {
   })
   return app
 }
+
+export const notServed: NotFoundHandler = (c) =>
+  c.json({ error: { message: `${c.req.method} ${c.req.path} is not served here.` } }, 404)
 
 /** Tells what went wrong as far as the caller may know. */
 export function failure(log: Log): ErrorHandler {

@@ -11,7 +11,7 @@ import { Evidence, type EvidencePlan } from './evidence.ts'
 import { ALPHA } from './report.ts'
 
 /** More are not seen in a plot; at so many every other one is dropped. */
-const MOST_POINTS = 120
+const MOST_POINTS = 80
 
 export interface CourseArm extends Interval {
   readonly arm: string

@@ -4,7 +4,7 @@
  */
 import { Hono } from 'hono'
 import type { Log } from '../domain/ports.ts'
-import { createHealth, failure, guard } from '../http/health.ts'
+import { createHealth, failure, guard, notServed } from '../http/health.ts'
 import { armStatesOf } from '../node/arm-events.ts'
 import type { Env } from './env.ts'
 import { objectOf } from './outbox.ts'
@@ -39,12 +39,10 @@ export function createControl({ snapshot, notReady, env, log }: ControlDeps): Ho
   })
   const app = new Hono()
   app.use('/metrics', guard(token))
-  app.use('/api/*', guard(token))
   app.route('/', health)
+  app.use(guard(token))
   app.get('/api/config', (c) => c.json({ hash: configHash() }))
-  app.notFound((c) =>
-    c.json({ error: { message: `${c.req.method} ${c.req.path} is not served here.` } }, 404),
-  )
+  app.notFound(notServed)
   app.onError(failure(log))
   return app
 }
