@@ -102,10 +102,12 @@ describeWith(shared, 'the recorded answers on archaic bird names, through the Wo
       [100, 100, 100],
       [100, 100, 100],
     ]
-    await eventually(async () =>
-      counted(await metrics())
-        .flat()
-        .every((it) => it === 100),
+    await eventually(
+      async () =>
+        counted(await metrics())
+          .flat()
+          .every((it) => it === 100),
+      30_000,
     )
     const before = await metrics()
     expect(metricValue(before, 'ballast_injections_total', { policy: ETYMOLOGIST.id })).toBe(100)
