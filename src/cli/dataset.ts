@@ -69,8 +69,8 @@ Examples:
 async function apply(file: string, options: ApplyOptions): Promise<void> {
   const { policy: ids, output, fraction, seed, json } = options
   const [from, to] = [existing(file), fromHere(output)]
-  if (existsSync(to) && realpathSync(to) === realpathSync(from))
-    throw new UsageError(`-o ${output}: this is the file that is read; give the result another name.`)
+  checkOutput(output, from)
+  checkOutput(output + MANIFEST_ENDING, from)
   if (!existsSync(dirname(to))) throw new UsageError(`-o ${output}: there is no folder ${dirname(to)}.`)
   const policies = choose(ids, options)
   const size = statSync(from).size
@@ -109,6 +109,20 @@ async function apply(file: string, options: ApplyOptions): Promise<void> {
   } finally {
     progress.stop()
   }
+}
+
+/**
+ * What is there is replaced: a device or a pipe would be gone, too.
+ * @throws UsageError where it is no file, or the one that is read.
+ */
+function checkOutput(output: string, from: string): void {
+  const to = fromHere(output)
+  const there = statSync(to, { throwIfNoEntry: false })
+  if (there === undefined) return
+  if (!there.isFile())
+    throw new UsageError(`-o ${output}: this is there and is no file; give the result another name.`)
+  if (realpathSync(to) === realpathSync(from))
+    throw new UsageError(`-o ${output}: this is the file that is read; give the result another name.`)
 }
 
 /** @throws UsageError for policies that no example could ever get. */
