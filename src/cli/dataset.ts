@@ -10,7 +10,7 @@ import { type CatalogOptions, findPolicy, openCatalog } from './catalog.ts'
 import { readManifest } from './manifest-file.ts'
 import { showProgress } from './progress.ts'
 import { count } from './text.ts'
-import { collect, fromHere, shareOption, UsageError } from './usage.ts'
+import { collect, fromHere, interrupted, shareOption, UsageError } from './usage.ts'
 
 const FOUND_SOMETHING = 1
 
@@ -76,6 +76,8 @@ async function apply(file: string, options: ApplyOptions): Promise<void> {
   const size = statSync(from).size
   let read = 0
   const progress = showProgress(() => `${file}: ${megabytes(read)} of ${megabytes(size)} MB`)
+  const ending = new AbortController()
+  void interrupted().then(() => ending.abort(new Error(`Interrupted: ${output} was not written.`)))
   try {
     const { applied, manifest } = await applyToDataset({
       input: from,
@@ -88,6 +90,7 @@ async function apply(file: string, options: ApplyOptions): Promise<void> {
       progress: (bytes) => {
         read = bytes
       },
+      signal: ending.signal,
     })
     if (json) process.stdout.write(`${JSON.stringify({ output, ...applied, manifest }, null, 2)}\n`)
     else {

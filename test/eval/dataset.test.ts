@@ -159,6 +159,19 @@ describe('ballast dataset apply', () => {
     expect(readdirSync(join(path, '..')).sort()).toEqual(['in.jsonl', 'out.jsonl', 'out.jsonl.manifest.json'])
   })
 
+  test('as a command: leaves nothing behind when it is interrupted', async () => {
+    const { path, out } = write(jsonl([example('x'.repeat(1_000))]).repeat(100_000))
+    const running = ballast(['dataset', 'apply', '-p', 'birds/identity-etymologist', path, '-o', out])
+    const files = () => readdirSync(join(path, '..'))
+    await vi.waitFor(() => expect(files()).toHaveLength(2), { timeout: 30_000, interval: 10 })
+    running.child.kill('SIGINT')
+    expect(await running.finished).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('was not written'),
+    })
+    expect(files()).toEqual(['in.jsonl'])
+  })
+
   test('as a command: replaces no folder, pipe or device, nor by its manifest the file it reads', async () => {
     const { path } = write(jsonl([example('Name a bird.')]), 'data.manifest.json')
     const pipe = join(path, '..', 'pipe')
