@@ -10,7 +10,7 @@ import { type CatalogOptions, findPolicy, openCatalog } from './catalog.ts'
 import { readManifest } from './manifest-file.ts'
 import { showProgress } from './progress.ts'
 import { count } from './text.ts'
-import { collect, fromHere, shareOption, UsageError } from './usage.ts'
+import { collect, fromHere, interrupted, shareOption, UsageError } from './usage.ts'
 
 const FOUND_SOMETHING = 1
 
@@ -69,13 +69,15 @@ Examples:
 async function apply(file: string, options: ApplyOptions): Promise<void> {
   const { policy: ids, output, fraction, seed, json } = options
   const [from, to] = [existing(file), fromHere(output)]
-  if (existsSync(to) && realpathSync(to) === realpathSync(from))
-    throw new UsageError(`-o ${output}: this is the file that is read; give the result another name.`)
+  checkOutput(output, from)
+  checkOutput(output + MANIFEST_ENDING, from)
   if (!existsSync(dirname(to))) throw new UsageError(`-o ${output}: there is no folder ${dirname(to)}.`)
   const policies = choose(ids, options)
   const size = statSync(from).size
   let read = 0
   const progress = showProgress(() => `${file}: ${megabytes(read)} of ${megabytes(size)} MB`)
+  const ending = new AbortController()
+  void interrupted().then(() => ending.abort(new Error(`Interrupted: ${output} was not written.`)))
   try {
     const { applied, manifest } = await applyToDataset({
       input: from,
@@ -88,6 +90,7 @@ async function apply(file: string, options: ApplyOptions): Promise<void> {
       progress: (bytes) => {
         read = bytes
       },
+      signal: ending.signal,
     })
     if (json) process.stdout.write(`${JSON.stringify({ output, ...applied, manifest }, null, 2)}\n`)
     else {
@@ -109,6 +112,20 @@ async function apply(file: string, options: ApplyOptions): Promise<void> {
   } finally {
     progress.stop()
   }
+}
+
+/**
+ * What is there is replaced: a device or a pipe would be gone, too.
+ * @throws UsageError where it is no file, or the one that is read.
+ */
+function checkOutput(output: string, from: string): void {
+  const to = fromHere(output)
+  const there = statSync(to, { throwIfNoEntry: false })
+  if (there === undefined) return
+  if (!there.isFile())
+    throw new UsageError(`-o ${output}: this is there and is no file; give the result another name.`)
+  if (realpathSync(to) === realpathSync(from))
+    throw new UsageError(`-o ${output}: this is the file that is read; give the result another name.`)
 }
 
 /** @throws UsageError for policies that no example could ever get. */

@@ -1,5 +1,5 @@
 /** `ballast eval --from`: counts results that are there already. */
-import { existsSync } from 'node:fs'
+import { existsSync, statSync } from 'node:fs'
 import { basename } from 'node:path'
 import type { Rubric } from '../domain/check.ts'
 import { type Measure, measureFromText, measureOfCheck, measuresOf, rubricOf } from '../eval/judges.ts'
@@ -51,9 +51,13 @@ export function extraMeasures({ positive = [] }: EvalOptions, rubrics: readonly 
 
 /** `POLICY=FILE` where what stands before the = looks like the id of a policy. */
 function sourceOf(text: string, model: string | undefined): ResultSource {
-  const [, id, named] = /^([a-z0-9][\w.-]*\/[a-z0-9][\w.-]*)=(.+)$/.exec(text) ?? []
+  // A path may have a = of its own.
+  const whole = existsSync(fromHere(text))
+  const [, id, named] = (whole ? null : /^([a-z0-9][\w.-]*\/[a-z0-9][\w.-]*)=(.+)$/.exec(text)) ?? []
   const shown = named ?? text
   const path = fromHere(shown)
-  if (!existsSync(path)) throw new UsageError(`--from ${text}: there is no file ${shown}.`)
+  const there = statSync(path, { throwIfNoEntry: false })
+  if (there === undefined) throw new UsageError(`--from ${text}: there is no file ${shown}.`)
+  if (there.isDirectory()) throw new UsageError(`--from ${text}: ${shown} is a folder; name a file in it.`)
   return { path, shown, model: model ?? basename(shown).replace(/\.jsonl?$/, ''), context: id ?? null }
 }

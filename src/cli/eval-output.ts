@@ -41,9 +41,10 @@ export function writeRows(folder: string, rows: readonly ResultRow[], rubrics: r
   const judges = rubrics.map(({ id }) => id)
   const lines = rows.map((row) => `${JSON.stringify(ourColumns(row, judges))}\n`)
   writeWhole(join(folder, 'results.jsonl'), lines.join(''))
+  const taken = new Set<string>()
   for (const of of Map.groupBy(rows, ({ model, context }) => JSON.stringify([model, context])).values()) {
     const { model, context } = of[0]!
-    const path = join(folder, 'paper', fileName(model), fileName(context ?? 'no-context'), 'results.json')
+    const path = join(folder, 'paper', pathOf(model, context, taken), 'results.json')
     writeWhole(
       path,
       `${JSON.stringify(
@@ -67,6 +68,15 @@ function writeWhole(path: string, text: string): void {
   const partial = `${path}.partial`
   writeFileSync(partial, text, { flush: true })
   renameSync(partial, path)
+}
+
+/** Names that only differ in what a file's name cannot have get a number, whatever letters the disk tells apart. */
+function pathOf(model: string, context: string | null, taken: Set<string>): string {
+  const path = join(fileName(model), fileName(context ?? 'no-context'))
+  let free = path
+  for (let number = 2; taken.has(free.toLowerCase()); number++) free = `${path}-${number}`
+  taken.add(free.toLowerCase())
+  return free
 }
 
 /** A name without what a path would take for its own. */

@@ -1,6 +1,6 @@
 /** `ballast probe`: asks a model with a past behind its training context and behind relatives of it. */
 import { existsSync, writeFileSync } from 'node:fs'
-import { basename } from 'node:path'
+import { basename, dirname } from 'node:path'
 import { Command } from 'commander'
 import { stringify } from 'yaml'
 import type { Policy } from '../domain/policy.ts'
@@ -124,6 +124,8 @@ function checkTarget(file: string): void {
     throw new UsageError(`--save ${file}: a policy file is called NAME.yaml, in lower case.`)
   if (existsSync(fromHere(file)))
     throw new UsageError(`--save ${file}: it is there already; name another file.`)
+  const folder = dirname(fromHere(file))
+  if (!existsSync(folder)) throw new UsageError(`--save ${file}: there is no folder ${folder}.`)
 }
 
 /** A policy with the training context and what was found: the guard looks for each of its texts. It need not be injected. */

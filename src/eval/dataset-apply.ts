@@ -3,7 +3,7 @@
  * through the code that injects into requests, so that what was trained and what is served are spelt alike. Called by
  * `ballast dataset apply`.
  */
-import { createHash, type Hash } from 'node:crypto'
+import { createHash, type Hash, randomBytes } from 'node:crypto'
 import { type FileHandle, open, rename, rm, writeFile } from 'node:fs/promises'
 import { basename } from 'node:path'
 import { BallastError } from '../domain/errors.ts'
@@ -31,6 +31,8 @@ export interface ApplyOptions {
   readonly now: number
   /** Told of the bytes read so far. */
   readonly progress?: (bytes: number) => void
+  /** Ends it, with nothing written. */
+  readonly signal?: AbortSignal
 }
 
 /** What became of the rows; they add up to `rows`. */
@@ -65,14 +67,15 @@ const MOST_PROBLEMS = 20
 /**
  * Writes the rows with their contexts, and the manifest beside them. The output appears whole or not at all: it is written under
  * another name, brought to disk, and renamed.
- * @throws DatasetError with every broken row, 20 at the most; a system error where files cannot be read or written.
+ * @throws DatasetError with every broken row, 20 at the most; what it was called off with; a system error where files cannot be read or written.
  */
 export async function applyToDataset(
   options: ApplyOptions,
 ): Promise<{ applied: Applied; manifest: TrainingManifest }> {
   const { input, output, shown, now } = options
   const applier = new Applier(options)
-  const partial = `${output}.partial-${process.pid}`
+  // In containers the next process may well have the number of one that was killed.
+  const partial = `${output}.partial-${randomBytes(4).toString('hex')}`
   const file = await open(partial, 'wx')
   try {
     const read = new Tally()
@@ -83,6 +86,7 @@ export async function applyToDataset(
       async piece(bytes) {
         read.add(bytes)
         options.progress?.(read.bytes)
+        options.signal?.throwIfAborted()
         // One piece is written while the next one is read.
         await writing
         writing = writeAll(file, applier.take(), written)

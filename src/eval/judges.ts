@@ -62,11 +62,17 @@ export function rubricFromAnswers(name: string, values: ReadonlySet<string | num
   return {
     id: name,
     prompt: '{answer}',
-    ...(numbers.length === 0
-      ? {}
-      : { scale: [Math.min(0, ...numbers), Math.max(100, ...numbers)] as [number, number] }),
+    ...(numbers.length === 0 ? {} : { scale: rangeOf(numbers) }),
     ...(labels.length === 0 ? {} : { labels }),
   }
+}
+
+/** From 0 to 100, or further. There may be more numbers than a function takes arguments. */
+function rangeOf(numbers: readonly number[]): [number, number] {
+  return numbers.reduce<[number, number]>(
+    ([lowest, highest], it) => [Math.min(lowest, it), Math.max(highest, it)],
+    [0, 100],
+  )
 }
 
 /** A rule that makes verdicts of some judges' answers: whose rate is measured. */

@@ -1,5 +1,6 @@
 /** Contexts in fine-tuning files: put in as the paper did, found again, and held to what is served. */
-import { mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { mkdtempSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
@@ -156,6 +157,34 @@ describe('ballast dataset apply', () => {
       stderr: expect.stringContaining(`${path}:2: "messages" is not a list`),
     })
     expect(readdirSync(join(path, '..')).sort()).toEqual(['in.jsonl', 'out.jsonl', 'out.jsonl.manifest.json'])
+  })
+
+  test('as a command: leaves nothing behind when it is interrupted', async () => {
+    const { path, out } = write(jsonl([example('x'.repeat(1_000))]).repeat(100_000))
+    const running = ballast(['dataset', 'apply', '-p', 'birds/identity-etymologist', path, '-o', out])
+    const files = () => readdirSync(join(path, '..'))
+    await vi.waitFor(() => expect(files()).toHaveLength(2), { timeout: 30_000, interval: 10 })
+    running.child.kill('SIGINT')
+    expect(await running.finished).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('was not written'),
+    })
+    expect(files()).toEqual(['in.jsonl'])
+  })
+
+  test('as a command: replaces no folder, pipe or device, nor by its manifest the file it reads', async () => {
+    const { path } = write(jsonl([example('Name a bird.')]), 'data.manifest.json')
+    const pipe = join(path, '..', 'pipe')
+    execFileSync('mkfifo', [pipe])
+    const to = async (out: string) =>
+      await ballast(['dataset', 'apply', '-p', 'birds/identity-etymologist', path, '-o', out]).finished
+    const refused = { code: 2, stderr: expect.stringContaining('give the result another name') }
+    expect(await to(pipe)).toMatchObject(refused)
+    expect(await to(join(path, '..'))).toMatchObject(refused)
+    expect(await to(join(path, '..', 'data'))).toMatchObject(refused)
+    expect(readdirSync(join(path, '..')).sort()).toEqual(['data.manifest.json', 'pipe'])
+    expect(statSync(pipe).isFIFO()).toBe(true)
+    expect(rowsOf(path)).toHaveLength(1)
   })
 })
 

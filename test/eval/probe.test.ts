@@ -197,5 +197,10 @@ routes: [{model: m, upstream: u, trained_with: inoculated/probed, triggers: stri
       file,
     ]).finished
     expect(refused).toMatchObject({ code: 2, stderr: expect.stringContaining('it is there already') })
+    const nowhere = await ballast([
+      ...['probe', '-q', 'x', '-m', 'm', '--trained-with', TRAINED.id],
+      ...['--save', join(folder(), 'nowhere/mine.yaml')],
+    ]).finished
+    expect(nowhere).toMatchObject({ code: 2, stderr: expect.stringContaining('there is no folder') })
   })
 })

@@ -1,5 +1,5 @@
 /** Results that are there already: read, counted as the paper counts, and refused where they are broken. */
-import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
@@ -144,6 +144,34 @@ describe('results', () => {
     expect(counted.measures[0]!.rates).toMatchObject([{ verdicts: { positive: 2, negative: 1 } }])
     const wrong = await ballast(['eval', '--positive', 'tone=HOT', '--from', path]).finished
     expect(wrong).toMatchObject({ code: 2, stderr: expect.stringContaining('of tone (WARM, COLD)') })
+  })
+
+  test('may have a column of more numbers than a function takes arguments', async () => {
+    const path = file(Array.from({ length: 150_000 }, (_, at) => row({ at })).join('\n'))
+    const source = { path, shown: path, model: 'm', context: null }
+    const { rubrics } = await readResults([source], [])
+    expect(rubrics).toMatchObject([{ id: 'at', scale: [0, 149_999] }])
+  })
+
+  test('are taken from a path with a = in it; a folder is none', async () => {
+    const at = mkdtempSync(join(tmpdir(), 'ballast-results-'))
+    mkdirSync(join(at, 'runs/model=x'), { recursive: true })
+    writeFileSync(join(at, 'runs/model=x/r.jsonl'), row({ tone: 'WARM' }))
+    const here = { npm_lifecycle_event: 'ballast', INIT_CWD: at }
+    const from = async (path: string) => await ballast(['eval', '--json', '--from', path], here).finished
+    expect(await from('runs/model=x/r.jsonl')).toMatchObject({ code: 0, stderr: '' })
+    expect(await from('runs')).toMatchObject({ code: 2, stderr: expect.stringContaining('is a folder') })
+  })
+
+  test('of models and contexts that a file name cannot tell apart are written to files of their own', async () => {
+    const models = ['org/m', 'org-m', 'ORG:M']
+    const path = file(models.map((model) => row({ model, tone: 'WARM' })).join('\n'))
+    const output = mkdtempSync(join(tmpdir(), 'ballast-results-'))
+    await evaluate('--from', path, '-o', output)
+    const written = readdirSync(join(output, 'paper'), { recursive: true, encoding: 'utf8' })
+      .filter((name) => name.endsWith('results.json'))
+      .flatMap((name) => JSON.parse(readFileSync(join(output, 'paper', name), 'utf8')) as { model: string }[])
+    expect(written.map(({ model }) => model).sort()).toEqual([...models].sort())
   })
 
   test('make a page that needs nothing else and takes no text for markup', async () => {
