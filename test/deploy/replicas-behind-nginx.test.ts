@@ -5,7 +5,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from 'vitest'
-import { eventually, metricValue, startTestUpstream } from '../support/ballast.ts'
+import { eventually, metricValue, startTestBallast, startTestUpstream } from '../support/ballast.ts'
 import { ballast, configFile } from '../support/command.ts'
 import { checkNginx, nginx, startNginx } from '../support/nginx.ts'
 import { postgres, usePostgres } from '../support/postgres.ts'
@@ -49,6 +49,39 @@ interface Answered {
 describeWith(nginx, 'deploy/nginx/ballast.conf', () => {
   test('passes nginx -t', async () => {
     expect(await checkNginx()).toEqual({ code: 0, text: expect.stringContaining('test is successful') })
+  })
+
+  test("passes a stream's events as they come, and a client that leaves ends the call to the provider", async () => {
+    let next = () => {}
+    const provider = await startTestUpstream(async (_request, response) => {
+      response.writeHead(200, { 'content-type': 'text/event-stream' })
+      for (const event of EVENTS) {
+        response.write(event)
+        await new Promise<void>((resolve) => {
+          next = resolve
+        })
+      }
+    })
+    const one = await startTestBallast(
+      `store: memory\nclients: [{name: web, key: ${KEY}}]\nupstreams: {p: {base_url: "${provider.url}"}}\nroutes: [{model: "*", upstream: p}]\n`,
+    )
+    const port = Number(new URL(one.url).port)
+    const front = await startNginx([port, port, port])
+    const leaving = new AbortController()
+    const response = await fetch(`${front.url}/chat/completions`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${KEY}` },
+      body: '{"model": "m", "stream": true, "messages": []}',
+      signal: leaving.signal,
+    })
+    const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader()
+    for (const event of EVENTS.slice(0, 3)) {
+      expect((await reader.read()).value).toBe(event)
+      next()
+    }
+    leaving.abort()
+    await reader.read().catch(() => {})
+    await provider.requests[0]!.aborted
   })
 
   describeWith(postgres, 'before three replicas on one Postgres', () => {
