@@ -58,20 +58,20 @@ export class Samples {
     let place = this.list.firstElementChild
     for (const sample of samples) {
       const card = shown.get(sample.id) ?? null
-      if (card === null) this.list.insertBefore(cardOf(sample), place)
-      else place = card.nextElementSibling
+      if (card === null) {
+        this.list.insertBefore(cardOf(sample), place)
+        continue
+      }
+      place = card.nextElementSibling
+      if (card.getAttribute('data-state') !== stateOf(sample) && !isRead(card))
+        card.replaceWith(cardOf(sample))
     }
     if (!this.paged) {
       this.next = next
       const ids = new Set(samples.map(({ id }) => id))
       for (const [id, card] of shown) {
         // Who reads one keeps it.
-        if (
-          !ids.has(id ?? '') &&
-          !card.contains(document.activeElement) &&
-          card.querySelector('.whole') === null
-        )
-          card.remove()
+        if (!ids.has(id ?? '') && !isRead(card)) card.remove()
       }
     }
     this.show()
@@ -128,6 +128,22 @@ function offerChoices(select, names) {
   select.value = names.includes(value) ? value : ''
 }
 
+/**
+ * What changes of a sample once it is kept.
+ * @param {ShownSample} sample
+ */
+function stateOf({ verdict, labels }) {
+  return `${verdict} ${labels.length}`
+}
+
+/**
+ * Whether somebody has opened it or works in it.
+ * @param {Element} card
+ */
+function isRead(card) {
+  return card.contains(document.activeElement) || card.querySelector('.whole') !== null
+}
+
 /** @param {ShownSample} sample */
 function cardOf(sample) {
   const texts = make('div', { class: 'texts' })
@@ -152,13 +168,19 @@ function cardOf(sample) {
   })
   return make(
     'article',
-    { class: 'sample', 'data-id': sample.id, 'aria-label': `Sample ${sample.id}` },
+    {
+      class: 'sample',
+      'data-id': sample.id,
+      'data-state': stateOf(sample),
+      'aria-label': `Sample ${sample.id}`,
+    },
     make(
       'p',
       { class: 'about' },
       make('span', { class: `verdict ${sample.verdict}` }, sample.verdict),
       make('strong', {}, make('bdi', {}, sample.experiment), ', ', make('bdi', {}, sample.arm)),
       make('span', { class: 'faint' }, moment(sample.requested_at)),
+      make('bdi', { class: 'faint' }, ...plain(sample.model)),
       make('code', { class: 'faint' }, sample.id),
     ),
     make('ul', { class: 'scores', 'aria-label': 'Scores' }, ...sample.scores.map(scoreOf)),

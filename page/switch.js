@@ -22,6 +22,24 @@ const WORDS = {
 }
 const NAME_KEY = 'ballast-who'
 
+/** A browser may have been told to keep nothing; then it is asked for again. */
+function rememberedName() {
+  try {
+    return localStorage.getItem(NAME_KEY) ?? ''
+  } catch {
+    return ''
+  }
+}
+
+/** @param {string} name */
+function rememberName(name) {
+  try {
+    localStorage.setItem(NAME_KEY, name)
+  } catch {
+    // As above.
+  }
+}
+
 /** @typedef {(experiment: string, arm: string) => Promise<void>} Done */
 
 export class Switch {
@@ -54,7 +72,7 @@ export class Switch {
     this.button.className = action === 'off' ? 'danger' : 'primary'
     this.tell('')
     this.field('reason').value = ''
-    this.field('who').value = localStorage.getItem(NAME_KEY) ?? ''
+    this.field('who').value = rememberedName()
     this.dialog.showModal()
     this.field(this.field('who').value === '' ? 'who' : 'reason').focus()
   }
@@ -71,7 +89,7 @@ export class Switch {
     this.button.disabled = true
     try {
       await actOnArm(asked.experiment, asked.arm, { action: asked.action, reason, who })
-      localStorage.setItem(NAME_KEY, who)
+      rememberName(who)
       this.dialog.close()
       await this.done(asked.experiment, asked.arm)
     } catch (error) {

@@ -2,6 +2,7 @@
  * Courses of experiments for the page: read from the store when somebody looks, a few pages of verdicts at a time, and
  * only as far as comparisons have counted. Nothing is kept but in memory. Used by `desk.ts`.
  */
+import { setImmediate } from 'node:timers/promises'
 import { LRUCache } from 'lru-cache'
 import type { Store } from '../domain/store.ts'
 import type { CompiledExperiment } from '../policy/compile.ts'
@@ -13,7 +14,7 @@ import { followedOf } from './following.ts'
 /** Verdicts read at a time. */
 const PAGE = 2_000
 /** So long it reads on per look, in milliseconds; the rest is read at the next one. */
-const SLICE_MS = 150
+const SLICE_MS = 500
 /** Experiments whose course is kept at hand. */
 const MOST_KNOWN = 50
 
@@ -78,6 +79,8 @@ export class Courses {
       for (const verdict of verdicts) course.add(verdict)
       if (verdicts.length < PAGE) return { course, complete: true, compared }
       if (performance.now() > ends) return { course, complete: false, compared }
+      // Judging and storing go on in between.
+      await setImmediate()
     }
   }
 }

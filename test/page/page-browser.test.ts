@@ -130,6 +130,31 @@ describeWith(chromium, 'the page in Chromium', () => {
     expect(await page.locator('#upstreams .bad').textContent()).toContain('p breaker open')
   }, 60_000)
 
+  test('an answer that waits gets its verdict while one looks, and a choice of verdict and arm is kept to', async () => {
+    const stand = await startStand({ answer: traited })
+    const { answer } = stand.upstream
+    const { promise, resolve: judge } = Promise.withResolvers<void>()
+    stand.upstream.answer = async (request, response) => {
+      if (request.body.includes('judge-1')) await promise
+      await answer(request, response)
+    }
+    await askSeveral(stand, 0, 6)
+    const page = await open(stand)
+    await page.locator('select[name=verdict]').selectOption('')
+    await page.locator('.sample .verdict.waiting').nth(5).waitFor()
+    judge()
+    await page.locator('.sample .verdict.waiting').first().waitFor({ state: 'detached' })
+    expect(await page.locator('.sample').count()).toBe(6)
+    const control = await page.locator('.sample .verdict.positive').count()
+    await page.locator('select[name=verdict]').selectOption('negative')
+    await page.locator('select[name=experiment]').selectOption('birds')
+    await page.locator('select[name=arm]').selectOption('etymologist')
+    await expect.poll(() => page.locator('.sample').count()).toBe(6 - control)
+    expect(await page.locator('.sample mark').count()).toBe(6 - control)
+    await page.locator('select[name=arm]').selectOption('control')
+    await page.getByText('There are none.').waitFor()
+  }, 30_000)
+
   test('an experiment that nothing measures is there too, with its switches', async () => {
     const yaml = `store: memory
 upstreams: {p: {base_url: "\${UPSTREAM}"}}
