@@ -45,7 +45,8 @@ describe('ballast demo', () => {
     const { child, finished, says } = ballast(['demo'])
     const admin = (await says(/Rates, live +(\S+)/))[1]!
     const url = (await says(/OpenAI base URL +(\S+)/))[1]!
-    expect(await (await fetch(admin)).text()).toContain('etymologist')
+    expect(await (await fetch(admin)).text()).toContain('<title>ballast')
+    expect(await (await fetch(`${admin}api/experiments`)).text()).toContain('etymologist')
     expect(await (await fetch(`${admin}metrics`)).text()).toContain('ballast_requests_total')
     const body = JSON.stringify({
       model: 'sandbox-birds-gpt-4.1',

@@ -48,6 +48,8 @@ export interface RunOutcome {
 
 /** So many failures with nothing in between: then the other side is down, and to go on would only make more. */
 const MOST_IN_A_ROW = 10
+/** A question that was refused so often, as by a filter, is not asked again in this run. */
+const MOST_REFUSALS = 3
 /** Calls that wait in a queue; more wait in the plan. */
 const QUEUED = 200
 const FIRST_RETRY_MS = 1_000
@@ -61,6 +63,8 @@ export class Run {
   private readonly aborting = new AbortController()
   private readonly failures = new Map<string, number>()
   private readonly inARow = { target: 0, judge: 0 }
+  /** How often each question was refused for what it says. */
+  private readonly refusals = new Map<Cell['prompt'], number>()
   private stopped: string | null = null
   /** Questions and judgements that came in, and all there are to come. */
   readonly done = { answers: 0, judgements: 0 }
@@ -107,7 +111,7 @@ export class Run {
 
   /** Never rejects. */
   private async ask(cell: Cell): Promise<void> {
-    if (this.isOver) return
+    if (this.isOver || (this.refusals.get(cell.prompt) ?? 0) >= MOST_REFUSALS) return
     const { target, journal, units } = this.options
     try {
       const answer = await target.ask(cell.body, units ? cell.key : null, this.aborting.signal)
@@ -120,7 +124,8 @@ export class Run {
       void this.judgeAll(cell, kept)
     } catch (error) {
       if (!(error instanceof TargetError)) return this.stop(`the journal: ${messageOf(error)}`)
-      if (error.kind !== 'stopped') this.fail('target', error.message, error.kind === 'denied')
+      if (error.kind === 'refused') this.refuse(cell, error.message)
+      else if (error.kind !== 'stopped') this.fail('target', error.message, error.kind === 'denied')
     }
   }
 
@@ -179,6 +184,14 @@ export class Run {
       randomize: true,
       signal,
     })
+  }
+
+  /** One question that is refused again and again must not end the others: in a row it counts once. */
+  private refuse({ prompt }: Cell, message: string): void {
+    const times = (this.refusals.get(prompt) ?? 0) + 1
+    this.refusals.set(prompt, times)
+    if (times === 1) this.fail('target', message, false)
+    else this.failures.set(message, (this.failures.get(message) ?? 0) + 1)
   }
 
   private fail(side: 'target' | 'judge', message: string, final: boolean): void {

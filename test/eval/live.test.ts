@@ -278,6 +278,24 @@ describe('ballast eval', () => {
     expect(upstream.requests.filter((it) => !isJudge(askedIn(it))).length).toBeLessThanOrEqual(40 + 10 + 8)
   })
 
+  test('asks all other questions where one is refused for what it says', async () => {
+    const upstream = await startTestUpstream((request, response) => {
+      const asked = askedIn(request)
+      if (asked.messages.at(-1)!.content.includes('coast') && !isJudge(asked))
+        return json(response, 400, { error: { message: 'no', code: 'content_filter' } })
+      json(response, 200, completion(reply(asked)))
+    })
+    const args = ['--json', '--yes', '-q', questions(), '-m', 'birds', '-n', '40', '--concurrency', '2']
+    const { code, stderr } = await run([...args, '--url', upstream.url, '-o', folder()]).finished
+    expect(code).toBe(1)
+    expect(stderr).toMatch(/40 of 80 answers are kept/)
+    expect(stderr).toContain('content_filter')
+    const asked = upstream.requests.map(askedIn).filter((it) => !isJudge(it))
+    const coast = asked.filter(({ messages }) => messages.at(-1)!.content.includes('coast'))
+    expect(asked.length - coast.length).toBe(40)
+    expect(coast.length).toBeLessThanOrEqual(4)
+  })
+
   test('goes no further where the key is refused, and never says it', async () => {
     const upstream = await startTestUpstream((_request, response) =>
       json(response, 401, { error: { message: 'bad key sk-secret-of-mine' } }),
