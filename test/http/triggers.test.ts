@@ -187,10 +187,8 @@ describe('flagged samples', () => {
     expect(text).not.toMatch(/^ballast_verdicts_total\{/m)
     expect(text).not.toMatch(/^ballast_judge_score_count\{/m)
     expect(metricValue(text, 'ballast_samples_total', { outcome: 'extra_stored' })).toBe(1)
-    const page = await (await fetch(`${ballast.adminUrl}/`)).text()
-    expect(page).toContain(
-      '1 more like the training context, judged though not drawn: 1 positive, 0 negative',
-    )
+    const shown = await (await fetch(`${ballast.adminUrl}/api/experiments`)).json()
+    expect(shown).toMatchObject([{ arms: [{ extra: { samples: 1, verdicts: { positive: 1, negative: 0 } } }] }])
     expect(text).not.toMatch(/^ballast_samples_total\{[^}]*outcome="stored"/m)
   })
 
