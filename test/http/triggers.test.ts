@@ -188,7 +188,9 @@ describe('flagged samples', () => {
     expect(text).not.toMatch(/^ballast_judge_score_count\{/m)
     expect(metricValue(text, 'ballast_samples_total', { outcome: 'extra_stored' })).toBe(1)
     const shown = await (await fetch(`${ballast.adminUrl}/api/experiments`)).json()
-    expect(shown).toMatchObject([{ arms: [{ extra: { samples: 1, verdicts: { positive: 1, negative: 0 } } }] }])
+    expect(shown).toMatchObject([
+      { arms: [{ extra: { samples: 1, verdicts: { positive: 1, negative: 0 } } }] },
+    ])
     expect(text).not.toMatch(/^ballast_samples_total\{[^}]*outcome="stored"/m)
   })
 
