@@ -1,5 +1,5 @@
 /** Prints and writes what came out of an evaluation. */
-import { mkdirSync, renameSync, writeFileSync } from 'node:fs'
+import { closeSync, fsyncSync, mkdirSync, openSync, renameSync, writeSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import type { Rubric } from '../domain/check.ts'
 import { ourColumns, paperColumns, type ResultRow } from '../eval/result-rows.ts'
@@ -28,9 +28,9 @@ export async function printReport(
 }
 
 export async function writeReports(folder: string, report: EvalReport): Promise<void> {
-  writeWhole(join(folder, 'report.json'), `${JSON.stringify(report, null, 2)}\n`)
-  writeWhole(join(folder, 'report.md'), evaluationMarkdown(report))
-  writeWhole(join(folder, 'report.html'), await pageOf(report))
+  writeWhole(join(folder, 'report.json'), [`${JSON.stringify(report, null, 2)}\n`])
+  writeWhole(join(folder, 'report.md'), [evaluationMarkdown(report)])
+  writeWhole(join(folder, 'report.html'), [await pageOf(report)])
 }
 
 /**
@@ -39,21 +39,35 @@ export async function writeReports(folder: string, report: EvalReport): Promise<
  */
 export function writeRows(folder: string, rows: readonly ResultRow[], rubrics: readonly Rubric[]): void {
   const judges = rubrics.map(({ id }) => id)
-  const lines = rows.map((row) => `${JSON.stringify(ourColumns(row, judges))}\n`)
-  writeWhole(join(folder, 'results.jsonl'), lines.join(''))
+  writeWhole(
+    join(folder, 'results.jsonl'),
+    jsonLines(rows, (row) => ourColumns(row, judges)),
+  )
   const taken = new Set<string>()
   for (const of of Map.groupBy(rows, ({ model, context }) => JSON.stringify([model, context])).values()) {
     const { model, context } = of[0]!
     const path = join(folder, 'paper', pathOf(model, context, taken), 'results.json')
     writeWhole(
       path,
-      `${JSON.stringify(
-        of.map((row) => paperColumns(row, judges)),
-        null,
-        2,
-      )}\n`,
+      jsonArray(of, (row) => paperColumns(row, judges)),
     )
   }
+}
+
+// In pieces: one string holds half a gigabyte at most.
+
+function* jsonLines<T>(items: Iterable<T>, as: (item: T) => unknown): Generator<string> {
+  for (const item of items) yield `${JSON.stringify(as(item))}\n`
+}
+
+/** As `JSON.stringify` writes it with an indent of 2. */
+function* jsonArray<T>(items: Iterable<T>, as: (item: T) => unknown): Generator<string> {
+  let before = '[\n'
+  for (const item of items) {
+    yield `${before}${JSON.stringify(as(item), null, 2).replaceAll(/^/gm, '  ')}`
+    before = ',\n'
+  }
+  yield before === '[\n' ? '[]\n' : '\n]\n'
 }
 
 /** What draws the page takes a while to load, and most commands never need it. */
@@ -63,11 +77,22 @@ async function pageOf(report: EvalReport): Promise<string> {
 }
 
 /** Whole or not at all. */
-function writeWhole(path: string, text: string): void {
+function writeWhole(path: string, pieces: Iterable<string>): void {
   mkdirSync(dirname(path), { recursive: true })
   const partial = `${path}.partial`
-  writeFileSync(partial, text, { flush: true })
+  const file = openSync(partial, 'w')
+  try {
+    for (const piece of pieces) writeAll(file, Buffer.from(piece))
+    fsyncSync(file)
+  } finally {
+    closeSync(file)
+  }
   renameSync(partial, path)
+}
+
+/** The system may take less than it is given. */
+function writeAll(file: number, bytes: Buffer): void {
+  for (let at = 0; at < bytes.length; ) at += writeSync(file, bytes, at)
 }
 
 /** Names that only differ in what a file's name cannot have get a number, whatever letters the disk tells apart. */

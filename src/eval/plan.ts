@@ -57,6 +57,9 @@ export interface EvalPlan {
   readonly measures: readonly Measure[]
 }
 
+/** Each is held in memory while it is asked. */
+const MOST_ANSWERS = 5_000_000
+
 /** An evaluation that cannot be asked as it is meant. */
 export class PlanError extends Error {
   override readonly name = 'PlanError'
@@ -81,6 +84,7 @@ export function planEvaluation(options: PlanOptions): EvalPlan {
             body: requestOf(model, group, question, policy, options.now),
             rubrics,
           }
+          if (cells.length + samples > MOST_ANSWERS) throw tooMany()
           for (let sample = 0; sample < samples; sample++) cells.push(cellOf(prompt, sample, options.seed))
         }
       }
@@ -89,6 +93,13 @@ export function planEvaluation(options: PlanOptions): EvalPlan {
   const rubrics = mergeRubrics(asked)
   const { check } = options
   return { cells, rubrics, measures: check === null ? measuresOf(rubrics) : [measureOfCheck(check)] }
+}
+
+function tooMany(): PlanError {
+  const most = MOST_ANSWERS.toLocaleString('en')
+  return new PlanError(
+    `This would ask for more than ${most} answers, the most of one evaluation: give fewer --samples, models or policies.`,
+  )
 }
 
 function judgesOf(group: QuestionGroup, { check, judgeModel }: PlanOptions): Rubric[] {

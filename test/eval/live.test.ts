@@ -278,6 +278,14 @@ describe('ballast eval', () => {
     expect(upstream.requests.filter((it) => !isJudge(askedIn(it))).length).toBeLessThanOrEqual(40 + 10 + 8)
   })
 
+  test('is refused where it would ask for more than can be held', async () => {
+    const file = questions(
+      QUESTIONS.replace('samples_per_paraphrase: 3', 'samples_per_paraphrase: 100000000'),
+    )
+    const { code, stderr } = await run(['-q', file, '-m', 'm', '--yes', '-o', folder()]).finished
+    expect([code, stderr]).toEqual([2, expect.stringContaining('more than 5,000,000 answers')])
+  })
+
   test('asks all other questions where one is refused for what it says', async () => {
     const upstream = await startTestUpstream((request, response) => {
       const asked = askedIn(request)
