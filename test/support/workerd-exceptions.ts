@@ -48,6 +48,7 @@ export const EXCEPTIONS: Readonly<Record<string, Readonly<Record<string, string>
   },
   'http/experiments.test.ts': {
     'a unit > *': NO_STORE,
+    'a policy that is not applied > *': NO_DISK,
     'what is stored of a unit > *': NO_STORE,
     'who is kept out > an arm is switched off while requests run*':
       'it reaches into the process; test/worker/settings.test.ts does it by the settings',
@@ -73,6 +74,8 @@ export const EXCEPTIONS: Readonly<Record<string, Readonly<Record<string, string>
     'what the upstream is sent > its own key*': OWN_HEADERS,
     'errors of its own, in the shape of OpenAI > 502 when the upstream is down*':
       'fetch gives no code for why a connection failed',
+    'hostile ends > a client that is refused while it still uploads*':
+      'the runtime may close the connection of a request it did not read before the answer was',
     'hostile ends > a body in chunks of one byte*': OTHER_PROCESS,
     'streams > send their head before there is anything*': HEAD_WITH_BODY,
   },
