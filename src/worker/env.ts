@@ -1,16 +1,8 @@
 /** What a Worker is bound to (`wrangler.toml`); the texts are what `${NAME}` in its configuration stands for. */
 import type { KVNamespace } from '@cloudflare/workers-types'
 import type { MetricsObject } from './metrics-object.ts'
+import type { Objects } from './objects.ts'
 import type { RateObject } from './rate-object.ts'
-
-/** Durable Objects of a class, each with a name; their methods are called from afar. */
-export interface Objects<T> {
-  getByName(name: string): {
-    readonly [Method in keyof T]: T[Method] extends (...given: infer Given) => infer Result
-      ? (...given: Given) => Promise<Awaited<Result>>
-      : never
-  }
-}
 
 export interface Env {
   readonly METRICS: Objects<MetricsObject>

@@ -4,7 +4,7 @@
  */
 import { DurableObject } from 'cloudflare:workers'
 import type { CreateRate } from '../http/limits.ts'
-import type { Env } from './env.ts'
+import type { Objects } from './objects.ts'
 
 const MINUTE_MS = 60_000
 
@@ -25,6 +25,6 @@ export class RateObject extends DurableObject {
 }
 
 /** Requests per minute, counted for all isolates together. */
-export function objectRates(rates: Env['RATES']): CreateRate {
+export function objectRates(rates: Objects<RateObject>): CreateRate {
   return (perMinute) => ({ consume: (client) => rates.getByName(client).consume(perMinute) })
 }
