@@ -440,7 +440,7 @@ describe('hostile ends', () => {
         request.end(method === 'POST' ? '{"model":"base-1","messages":[]}' : undefined)
       })
     const chat = `${ballast.url}/chat/completions`
-    const api = `${ballast.adminUrl}/api/experiments`
+    const api = `${ballast.adminUrl}/api/config`
     expect(await status(chat, { host: 'rebind.example:8787' })).toBe(403)
     expect(await status(chat, { origin: 'https://page.example' })).toBe(403)
     expect(await status(chat, { origin: 'null' })).toBe(403)

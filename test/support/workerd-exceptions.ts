@@ -4,6 +4,8 @@
  */
 
 const NO_STORE = 'a Worker keeps no samples and no exposures, and judges nothing'
+const NO_PAGE = 'a Worker judges nothing that a page could show'
+const NO_DRAIN = 'nothing tells a Worker that it ends; the runtime lets its requests end'
 const NO_DISK = 'a Worker has no disk: what is not in the bundle is no configuration of it'
 const LOGGED = 'a configuration that is wrong is told in the log and by /readyz, not to who starts it'
 const RUNTIME_READS_HTTP = 'the runtime reads HTTP and answers what is none by itself, in its own words'
@@ -42,12 +44,14 @@ export const EXCEPTIONS: Readonly<Record<string, Readonly<Record<string, string>
   },
   'http/control-plane.test.ts': {
     'the control plane > gives the reports as JSON*': NO_STORE,
-    'the control plane > shows a page without script*': NO_STORE,
+    'the control plane > serves a page*': NO_PAGE,
     'the control plane > asks for its token, for all but metrics*':
       'a Worker listens to the world: its metrics need the token, too (test/worker/settings.test.ts)',
   },
+  'http/draining.test.ts': { 'while ballast ends > *': NO_DRAIN },
   'http/experiments.test.ts': {
     'a unit > *': NO_STORE,
+    'a policy that is not applied > *': NO_DISK,
     'what is stored of a unit > *': NO_STORE,
     'who is kept out > an arm is switched off while requests run*':
       'it reaches into the process; test/worker/settings.test.ts does it by the settings',
@@ -73,6 +77,8 @@ export const EXCEPTIONS: Readonly<Record<string, Readonly<Record<string, string>
     'what the upstream is sent > its own key*': OWN_HEADERS,
     'errors of its own, in the shape of OpenAI > 502 when the upstream is down*':
       'fetch gives no code for why a connection failed',
+    'hostile ends > a client that is refused while it still uploads*':
+      'the runtime may close the connection of a request it did not read before the answer was',
     'hostile ends > a body in chunks of one byte*': OTHER_PROCESS,
     'streams > send their head before there is anything*': HEAD_WITH_BODY,
   },
