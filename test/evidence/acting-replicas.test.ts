@@ -121,8 +121,9 @@ function acting(url: () => Promise<string>): void {
         by: 'rollback',
         reason: expect.stringContaining('etymologist has a higher positive rate than control'),
       })
-      const page = await (await fetch(replica.ballast.adminUrl)).text()
-      expect(page).toMatch(/etymologist is off: nothing is injected.*by the rule rollback/)
+      const [report] = await (await fetch(`${replica.ballast.adminUrl}/api/experiments`)).json()
+      const shown = report.arms.find(({ arm }: { arm: string }) => arm === 'etymologist')
+      expect(shown.state).toMatchObject({ state: 'off', by: 'rollback' })
       const metrics = await replica.metrics()
       const labels = { experiment: 'birds', arm: 'etymologist', by: 'rollback' }
       expect(metricValue(metrics, 'ballast_arm_off', labels)).toBe(1)
