@@ -121,9 +121,10 @@ function acting(url: () => Promise<string>): void {
         by: 'rollback',
         reason: expect.stringContaining('etymologist has a higher positive rate than control'),
       })
-      const [report] = await (await fetch(`${replica.ballast.adminUrl}/api/experiments`)).json()
-      const shown = report.arms.find(({ arm }: { arm: string }) => arm === 'etymologist')
-      expect(shown.state).toMatchObject({ state: 'off', by: 'rollback' })
+      const response = await fetch(`${replica.ballast.adminUrl}/api/experiments`)
+      const [report] = (await response.json()) as Report[]
+      const shown = report!.arms.find(({ arm }) => arm === 'etymologist')
+      expect(shown!.state).toMatchObject({ state: 'off', by: 'rollback' })
       const metrics = await replica.metrics()
       const labels = { experiment: 'birds', arm: 'etymologist', by: 'rollback' }
       expect(metricValue(metrics, 'ballast_arm_off', labels)).toBe(1)
