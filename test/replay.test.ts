@@ -8,7 +8,7 @@ import { expect, onTestFinished, test } from 'vitest'
 import type { Policy } from '../src/domain/policy.ts'
 import { assignArm } from '../src/policy/assign.ts'
 import { startSandbox } from '../src/sandbox/server.ts'
-import { metricValue, startTestBallast } from './support/ballast.ts'
+import { eventually, metricValue, startTestBallast } from './support/ballast.ts'
 import { describeWith, shared } from './support/requires.ts'
 
 const ETYMOLOGIST: Policy = {
@@ -27,7 +27,7 @@ experiments:
     arms: {control: {weight: 1}, etymologist: {weight: 1, policy: birds/identity-etymologist}}
     check: nineteenth-century
     sample: 1
-decisions: {wait: 1ms}
+decisions: {wait: 3s}
 judge: {upstream: recordings, model: "sandbox-replay-judge:llm_or_19"}
 `
 
@@ -102,10 +102,12 @@ describeWith(shared, 'replaying the recorded answers on archaic bird names', () 
     expect(rate('etymologist', 'upper')).toBeCloseTo(0.08402231446396656, 9)
     expect(metricValue(text, 'ballast_exposures_total', { arm: 'control' })).toBe(100)
     expect(metricValue(text, 'ballast_samples_total', { outcome: 'stored' })).toBe(200)
-    const [report] = await ballast.reports()
-    expect(report!.comparisons).toMatchObject([
-      { arm: 'etymologist', against: 'control', decision: 'better' },
-    ])
+    // What waits three seconds for its verdict is decided on by then.
+    await eventually(async () => {
+      const [report] = await ballast.reports()
+      const [comparison] = report!.comparisons
+      return comparison!.arm === 'etymologist' && comparison!.decision === 'better'
+    }, 15_000)
   })
 })
 
