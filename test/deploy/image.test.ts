@@ -150,6 +150,9 @@ describeWith(registry, "the image's layout", () => {
       runAs(stage.health, { BALLAST_HEALTH_URL: `${upstream.url.replace('/v1', '')}:1/healthz` }),
     ).rejects.toMatchObject({ code: 1 })
 
+    for (const path of ['/', '/page/main.js', '/page/plot.js', '/page/d3.js'])
+      expect([path, (await fetch(admin + path)).status]).toEqual([path, 200])
+
     // The requests of deploy/compose.yaml.
     copyFileSync(join(ROOT, 'deploy/compose/traffic.mjs'), join(etc, 'traffic.mjs'))
     const before = upstream.requests.length

@@ -34,10 +34,11 @@ describeWith(registry, 'the package', () => {
 
   test('holds the built source, the catalog, the schemas and the demo, and nothing else', () => {
     const built = filesBelow('src')
-      .filter((file) => file.endsWith('.ts'))
+      .filter((file) => file.endsWith('.ts') && !file.endsWith('.d.ts'))
       .map((file) => file.replace(/^src/, 'dist').slice(0, -'.ts'.length))
     const expected = [
       ...built.flatMap((file) => [`${file}.js`, `${file}.d.ts`]),
+      ...filesBelow('page').filter((file) => !file.endsWith('.json')),
       ...filesBelow('policies'),
       ...filesBelow('schema').filter((file) => file.endsWith('.json')),
       ...filesBelow('deploy/demo'),
