@@ -44,6 +44,9 @@ export interface Keeper {
 const MAX_WAITING = 512
 const MAX_WAITING_BYTES = 64 * 1024 * 1024
 const FLUSH_INTERVAL_MS = 1_000
+/** Finished exchanges are handed over together: after so many milliseconds, or as soon as there are so many. */
+const TOGETHER_MS = 50
+const TOGETHER = 64
 /** Units remembered as stored, so that a unit is not written again with each request. */
 const KNOWN_UNITS = 100_000
 
@@ -100,9 +103,9 @@ export class Recorder implements Recording {
   private storing = 0
   /** Resolves when there are none any more. */
   private stored: PromiseWithResolvers<void> | null = null
-  /** Handed over together at the end of this turn of the event loop. */
+  /** To be handed over together. */
   private finished: SampledExchange[] = []
-  private handingOver: NodeJS.Immediate | null = null
+  private handingOver: NodeJS.Timeout | null = null
   private readonly flushing = new Set<Promise<void>>()
   private waitingBytes = 0
   private readonly timer: NodeJS.Timeout
@@ -144,11 +147,12 @@ export class Recorder implements Recording {
     if (this.full || this.waitingBytes + bytes > MAX_WAITING_BYTES) return this.count(exchange, 'overload')
     this.waitingBytes += bytes
     this.finished.push(exchange)
-    this.handingOver ??= setImmediate(() => this.handOver())
+    if (this.finished.length >= TOGETHER) this.handOver()
+    else this.handingOver ??= setTimeout(() => this.handOver(), TOGETHER_MS)
   }
 
   private handOver(): void {
-    if (this.handingOver !== null) clearImmediate(this.handingOver)
+    if (this.handingOver !== null) clearTimeout(this.handingOver)
     this.handingOver = null
     if (this.finished.length === 0) return
     const exchanges = this.finished
