@@ -4,14 +4,13 @@ import type { ChatCompletionCreateParamsNonStreaming } from 'openai/resources/ch
 import { z } from 'zod'
 import { BallastError } from '../domain/errors.ts'
 import type { JudgeAnswer, JudgeModel } from '../domain/ports.ts'
-import type { OpenAIJudgeOptions } from './judge-openai-options.ts'
+import { fetchByRuntime } from './judge-fetch-web.ts'
+import { type OpenAIJudgeOptions, ReplyTooLargeError } from './judge-openai-options.ts'
 
 /** The package would take these from the environment; ballast's configuration is all there is. */
 const AMBIENT_OFF = { organization: null, project: null, logLevel: 'off' } as const
 /** As many alternatives to a token as OpenAI gives. */
 const TOP_LOGPROBS = 20
-/** A reply of some tokens with their alternatives takes some kilobytes. */
-const LARGEST_REPLY = 1024 * 1024
 /** Besides these, all that says "not this request": it would fail again. */
 const WORTH_ANOTHER_TRY = new Set([401, 403, 404, 408, 409, 429])
 /** Statuses that tell of the judge and not of the question: it is not there, not ours, or busy. */
@@ -51,7 +50,7 @@ export function createClient(options: OpenAIJudgeOptions): JudgeModel {
     defaultHeaders: { ...(apiKey === null ? { authorization: null } : {}), ...headers },
     timeout,
     maxRetries: 0,
-    fetch: limitedFetch(name),
+    fetch: options.fetch ?? fetchByRuntime,
     ...AMBIENT_OFF,
   })
   const withoutLogprobs = new Set<string>()
@@ -88,23 +87,6 @@ export function createClient(options: OpenAIJudgeOptions): JudgeModel {
         throw describeFailure(name, error, stopping, deadline)
       }
     },
-  }
-}
-
-/** Like `fetch`, but a body beyond `LARGEST_REPLY` fails. */
-function limitedFetch(name: string): typeof fetch {
-  return async (input, init) => {
-    const response = await fetch(input, init)
-    if (response.body === null) return response
-    let size = 0
-    const limit = new TransformStream<Uint8Array, Uint8Array>({
-      transform(chunk, controller) {
-        size += chunk.byteLength
-        if (size > LARGEST_REPLY) controller.error(failed(name, 'sent more than 1 MB', false))
-        else controller.enqueue(chunk)
-      },
-    })
-    return new Response(response.body.pipeThrough(limit), response)
   }
 }
 
@@ -158,6 +140,8 @@ function describeFailure(
   }
   const told = chain(cause).find((error) => error instanceof BallastError)
   if (told !== undefined) return told
+  if (chain(cause).some((error) => error instanceof ReplyTooLargeError))
+    return failed(name, 'sent more than 1 MB', false)
   if (deadline.aborted || cause instanceof APIConnectionTimeoutError || cause instanceof APIUserAbortError) {
     return new BallastError('ballast_upstream_timeout', `the ${name} did not answer in time`, {
       source: 'upstream',

@@ -3,6 +3,7 @@
  * is, each through its own upstream. One whose settings stay remembers what it was told. Used by `snapshot.ts`.
  */
 import { isDeepStrictEqual } from 'node:util'
+import { fetchByUndici } from '../adapters/judge-fetch-undici.ts'
 import { createOpenAIJudge } from '../adapters/judge-openai.ts'
 import type { Config } from '../config/load.ts'
 import type { DomainClassifier, Log, Metrics } from '../domain/ports.ts'
@@ -51,7 +52,15 @@ export class Classifiers {
   private make({ options, baseUrl, apiKey, headers }: Settings): DomainClassifier {
     const { timeout } = options
     const reply = { maxTokens: MAX_TOKENS, logprobs: false }
-    const asked = createOpenAIJudge({ baseUrl, apiKey, headers, timeout, ...reply, name: 'classifier' })
+    const asked = createOpenAIJudge({
+      baseUrl,
+      apiKey,
+      headers,
+      timeout,
+      ...reply,
+      name: 'classifier',
+      fetch: fetchByUndici,
+    })
     return new ModelDomainClassifier(options, { asked, ...this.deps })
   }
 }

@@ -3,6 +3,7 @@
  * `back-office.ts` and by `judge-process.ts`.
  */
 import { isDeepStrictEqual } from 'node:util'
+import { fetchByUndici } from '../adapters/judge-fetch-undici.ts'
 import { createOpenAIJudge } from '../adapters/judge-openai.ts'
 import type { OpenStore } from '../adapters/store.ts'
 import type { Config } from '../config/load.ts'
@@ -153,7 +154,13 @@ function createJudge(
   const judges = new Map(
     Object.entries(upstreams).map(([name, place]) => [
       name,
-      createOpenAIJudge({ ...place, timeout, maxTokens, logprobs: logprobs === 'auto' }),
+      createOpenAIJudge({
+        ...place,
+        timeout,
+        maxTokens,
+        logprobs: logprobs === 'auto',
+        fetch: fetchByUndici,
+      }),
     ]),
   )
   return {

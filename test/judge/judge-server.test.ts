@@ -5,7 +5,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { describe, expect, test } from 'vitest'
+import { fetchByUndici } from '../../src/adapters/judge-fetch-undici.ts'
 import { createOpenAIJudge } from '../../src/adapters/judge-openai.ts'
+import type { OpenAIJudgeOptions } from '../../src/adapters/judge-openai-options.ts'
 import { BallastError } from '../../src/domain/errors.ts'
 import type { Scores } from '../../src/domain/verdict.ts'
 import { metricValue, startTestBallast, startTestUpstream } from '../support/ballast.ts'
@@ -26,7 +28,14 @@ const tokens = (probabilities: Record<string, number>, chosen: string) => {
   return { content: [{ ...top_logprobs.find(({ token }) => token === chosen), top_logprobs }] }
 }
 
-async function judgeAt(answer: Answer, options: { logprobs?: boolean; timeout?: number } = {}) {
+type AskedBy = Partial<Pick<OpenAIJudgeOptions, 'logprobs' | 'timeout' | 'fetch'>>
+/** Node's, and the runtime's own, as on a Worker. */
+const WAYS: [string, AskedBy][] = [
+  ['by undici', { fetch: fetchByUndici }],
+  ['by fetch', {}],
+]
+
+async function judgeAt(answer: Answer, options: AskedBy = {}) {
   const server = await startTestUpstream(answer)
   const judge = createOpenAIJudge({
     baseUrl: server.url,
@@ -139,7 +148,7 @@ async function flood(response: ServerResponse, bytes: number): Promise<void> {
   response.end('"}}]}')
 }
 
-describe('a judge that sends something else', () => {
+describe.each(WAYS)('a judge that sends something else, asked %s', (_way, askedBy) => {
   test.each<[string, Answer, string, boolean]>([
     [
       'an error with status 200',
@@ -200,7 +209,7 @@ describe('a judge that sends something else', () => {
       true,
     ],
   ])('%s: no answer', async (_name, answer, message, retryable) => {
-    const { failure } = await judgeAt(answer)
+    const { failure } = await judgeAt(answer, askedBy)
     const error = await failure()
     expect(error.message).toContain(message)
     expect(error.message).not.toContain('secret')
@@ -211,7 +220,7 @@ describe('a judge that sends something else', () => {
     const { failure } = await judgeAt(
       (_request, response) =>
         void response.writeHead(200, { 'content-type': 'application/json' }).write('{"cho'),
-      { timeout: 200 },
+      { ...askedBy, timeout: 200 },
     )
     expect(await failure()).toMatchObject({ code: 'ballast_upstream_timeout', retryable: true })
   })
@@ -234,7 +243,7 @@ describe('a judge that sends something else', () => {
     ['no finish reason', choice({ finish_reason: undefined }), { text: '30', cutOff: false }],
     ['usage of another shape', { ...choice({}), usage: 'much' }, { text: '30' }],
   ])('%s: an answer, as far as it is one', async (_name, body, expected) => {
-    const { ask } = await judgeAt((_request, response) => json(response, 200, body))
+    const { ask } = await judgeAt((_request, response) => json(response, 200, body), askedBy)
     expect(await ask()).toMatchObject(expected)
   })
 })
