@@ -8,6 +8,7 @@ import type { OpenStore } from '../adapters/store.ts'
 import type { Config } from '../config/load.ts'
 import type { JudgeModel, Log, Metrics } from '../domain/ports.ts'
 import type { QueueStatus } from '../domain/store.ts'
+import { placeOf, type Tracing } from '../domain/tracing.ts'
 import type { Budget, Standing, Trouble } from '../judge/gate.ts'
 import { JudgeWorker } from '../judge/worker.ts'
 
@@ -17,6 +18,7 @@ export type JudgingConfig = Pick<Config, 'judge' | 'upstreams' | 'checks' | 'sam
 export interface JudgingDeps {
   readonly store: OpenStore
   readonly metrics: Metrics
+  readonly tracing: Tracing
   readonly log: Log
 }
 
@@ -88,7 +90,7 @@ export class Judging {
   }
 
   private createWorker({ judge, upstreams }: NonNullable<Settings>): JudgeWorker {
-    const { store, metrics, log } = this.deps
+    const { store, metrics, tracing, log } = this.deps
     return new JudgeWorker({
       queue: store,
       store,
@@ -97,6 +99,7 @@ export class Judging {
       checksSince: () => this.usedSince,
       eraseTexts: () => this.config!.samples.keep === 'verdicts',
       metrics,
+      tracing,
       log,
       models: judge.models,
       repeat: judge.repeat,
@@ -156,7 +159,12 @@ function createJudge(
       createOpenAIJudge({ ...place, timeout, maxTokens, logprobs: logprobs === 'auto' }),
     ]),
   )
+  const upstreamOf = (model: string) => places.get(model) ?? upstream
+  const servers = new Map(
+    Object.entries(upstreams).map(([name, { baseUrl }]) => [name, placeOf(name, baseUrl)]),
+  )
   return {
-    ask: (model, prompt, signal) => judges.get(places.get(model) ?? upstream)!.ask(model, prompt, signal),
+    ask: (model, ...question) => judges.get(upstreamOf(model))!.ask(model, ...question),
+    place: (model) => servers.get(upstreamOf(model))!,
   }
 }
