@@ -14,7 +14,7 @@ import { OtelRequest } from './tracing-otel-request.ts'
 
 const SCOPE = 'ballast'
 /** A collector that is away must not keep ballast from ending. */
-const LAST_SENDING_MS = 5_000
+const LAST_SENDING_MS = 3_000
 /** That one is away is said once, and again when it has been for so long. */
 const SAY_AGAIN_MS = 3_600_000
 const LONGEST_REASON = 300

@@ -67,4 +67,6 @@ export async function runUntilStopped<R extends Running>(
   log.info({ signal }, ending)
   await Promise.all([running.close(), reloads.close()])
   log.info({}, ended)
+  // What is left, such as telemetry on its way to a collector that is away, must not hold it up.
+  process.exit()
 }
