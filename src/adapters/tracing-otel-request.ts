@@ -17,7 +17,8 @@ import {
 } from '@opentelemetry/api'
 import type { BallastError } from '../domain/errors.ts'
 import type { RawHeaders } from '../domain/ports.ts'
-import type { FinishedRequest, Operation, RequestTrace, UpstreamPlace } from '../domain/tracing.ts'
+import type { FinishedRequest, Operation, RequestTrace } from '../domain/tracing.ts'
+import type { UpstreamPlace } from '../domain/upstream-place.ts'
 import type { Instruments } from './tracing-otel-metrics.ts'
 import { BALLAST, GEN_AI, HTTP, providerOf, RETRY_EVENT } from './tracing-otel-names.ts'
 

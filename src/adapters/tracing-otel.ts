@@ -7,10 +7,10 @@ import { DiagLogLevel, diag, logs, metrics, trace } from '@opentelemetry/api'
 import { NodeSDK } from '@opentelemetry/sdk-node'
 import type { Log } from '../domain/ports.ts'
 import type { Tracing } from '../domain/tracing.ts'
-import type { Environment, Signal } from './tracing.ts'
 import { OtelJudging } from './tracing-otel-judging.ts'
 import { createInstruments } from './tracing-otel-metrics.ts'
 import { OtelRequest } from './tracing-otel-request.ts'
+import type { Environment, Signal } from './tracing-signals.ts'
 
 const SCOPE = 'ballast'
 /** A collector that is away must not keep ballast from ending. */

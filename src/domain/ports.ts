@@ -6,7 +6,7 @@ import type { BallastError } from './errors.ts'
 import type { TriggerAction } from './experiment.ts'
 import type { SampleOutcome } from './sample.ts'
 import type { ArmEvent } from './store.ts'
-import type { UpstreamPlace } from './tracing.ts'
+import type { UpstreamPlace } from './upstream-place.ts'
 import type { Score, VerdictKind } from './verdict.ts'
 
 // --- The model provider -------------------------------------------------------------------------------------

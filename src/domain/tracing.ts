@@ -5,21 +5,8 @@
 import type { BallastError } from './errors.ts'
 import type { JudgeAnswer, RawHeaders, RequestLabels } from './ports.ts'
 import type { Sample } from './sample.ts'
+import type { UpstreamPlace } from './upstream-place.ts'
 import type { Scores, VerdictKind } from './verdict.ts'
-
-/** Where an upstream is. */
-export interface UpstreamPlace {
-  /** As the configuration calls it. */
-  readonly name: string
-  readonly address: string
-  readonly port: number
-}
-
-/** @param baseUrl of an upstream, as the configuration has it. */
-export function placeOf(name: string, baseUrl: string): UpstreamPlace {
-  const { protocol, hostname, port } = new URL(baseUrl)
-  return { name, address: hostname, port: Number(port) || (protocol === 'https:' ? 443 : 80) }
-}
 
 /** What is asked of a model, in the words of the GenAI conventions; null: a request that is none of these. */
 export type Operation = 'chat' | 'text_completion' | 'embeddings' | null

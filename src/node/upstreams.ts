@@ -9,7 +9,7 @@ import type { Config } from '../config/load.ts'
 import type { UpstreamConfig } from '../config/schema.ts'
 import { Breaker } from '../domain/breaker.ts'
 import type { Log, Metrics, Upstream } from '../domain/ports.ts'
-import { placeOf } from '../domain/tracing.ts'
+import { placeOf } from '../domain/upstream-place.ts'
 import { compileHeaderRules } from '../pipeline/headers.ts'
 import { type Target, withRetries } from '../pipeline/retry.ts'
 

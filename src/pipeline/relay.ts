@@ -14,7 +14,8 @@ import type {
   UpstreamHandler,
   UpstreamRequest,
 } from '../domain/ports.ts'
-import type { FinishedRequest, TokenUsage, UpstreamPlace } from '../domain/tracing.ts'
+import type { FinishedRequest, TokenUsage } from '../domain/tracing.ts'
+import type { UpstreamPlace } from '../domain/upstream-place.ts'
 import { BASE } from '../policy/surfaces.ts'
 import type { ClientRequest, ClientResponse } from './context.ts'
 import { logRequest, logsRequests } from './request-line.ts'

@@ -4,7 +4,7 @@
  */
 import type { BallastError } from '../domain/errors.ts'
 import type { Log, RequestLabels } from '../domain/ports.ts'
-import type { UpstreamPlace } from '../domain/tracing.ts'
+import type { UpstreamPlace } from '../domain/upstream-place.ts'
 
 export interface RequestLine {
   readonly id: string

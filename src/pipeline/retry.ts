@@ -14,7 +14,7 @@ import {
   type UpstreamHandler,
   type UpstreamRequest,
 } from '../domain/ports.ts'
-import type { UpstreamPlace } from '../domain/tracing.ts'
+import type { UpstreamPlace } from '../domain/upstream-place.ts'
 import { findHeader } from '../policy/raw-headers.ts'
 import { UpstreamTrouble } from './upstream-trouble.ts'
 
