@@ -154,7 +154,8 @@ export class OtelRequest implements RequestTrace {
   }
 
   private endClient(span: Span, status: number, finished: FinishedRequest, own: Attributes): void {
-    const { place, attempts, failure, firstByteMs, usage } = finished
+    const { place, attempts, failure, firstByteMs } = finished
+    const usage = span.isRecording() ? finished.usage : null
     const error = errorType(status, failure, 400)
     const answered = firstByteMs !== null && this.stream && this.operation !== null
     span.setAttributes({
