@@ -7,6 +7,7 @@ import type { Config } from './config/load.ts'
 import { formatAddress } from './config/values.ts'
 import type { Log } from './domain/ports.ts'
 import type { Report } from './domain/report.ts'
+import { noTracing, type Tracing } from './domain/tracing.ts'
 import { createAdmin } from './http/admin.ts'
 import { createDataPlane } from './http/data-plane.ts'
 import { ArmEvents, armStatesOf } from './node/arm-events.ts'
@@ -49,16 +50,18 @@ export const LAST_STORING_MS = 20_000
 export interface BallastOptions {
   /** Whether it judges what it samples; else `ballast judge` does. Default true. */
   readonly judges?: boolean
+  /** Default: nothing is traced. It is closed with ballast. */
+  readonly tracing?: Tracing
 }
 
 /** @throws Error when the store cannot be opened or an address is in use; nothing is left running. */
 export async function startBallast(
   config: Config,
   log: Log,
-  { judges = true }: BallastOptions = {},
+  { judges = true, tracing = noTracing }: BallastOptions = {},
 ): Promise<Ballast> {
   const metrics = createPrometheusMetrics()
-  const office = await Office.start(config, { judges, metrics, log })
+  const office = await Office.start(config, { judges, traced: tracing !== noTracing, metrics, log })
   const recorder = new Recorder({ keeper: office, metrics, log })
   const pools = new UpstreamPools(metrics, log)
   const armEvents = new ArmEvents({ store: office, metrics, log })
@@ -91,6 +94,7 @@ export async function startBallast(
     limits: config.limits,
     metrics,
     log,
+    tracing,
     draining: () => draining,
     refusing: () => refusing,
   })
@@ -192,6 +196,7 @@ export async function startBallast(
       clearTimeout(late)
       await closeParts()
       await closeServer(admin, 0)
+      await tracing.close()
     },
   }
 }

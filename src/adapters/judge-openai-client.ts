@@ -55,7 +55,13 @@ export function createClient(options: OpenAIJudgeOptions): JudgeModel {
   })
   const withoutLogprobs = new Set<string>()
 
-  const ask = async (model: string, prompt: string, logprobs: boolean, signal: AbortSignal) => {
+  const ask = async (
+    model: string,
+    prompt: string,
+    logprobs: boolean,
+    signal: AbortSignal,
+    headers: Readonly<Record<string, string>>,
+  ) => {
     const request: ChatCompletionCreateParamsNonStreaming = {
       model,
       messages: [{ role: 'user', content: prompt }],
@@ -63,23 +69,24 @@ export function createClient(options: OpenAIJudgeOptions): JudgeModel {
       max_tokens: maxTokens,
       ...(logprobs ? { logprobs: true, top_logprobs: TOP_LOGPROBS } : {}),
     }
-    const answer = readCompletion(name, await client.chat.completions.create(request, { signal }))
+    const answer = readCompletion(name, await client.chat.completions.create(request, { signal, headers }))
     // What was not asked for is not used, whatever a server sends.
     return logprobs ? answer : { ...answer, tokens: null }
   }
 
   return {
-    async ask(model, prompt, stopping) {
+    async ask(model, prompt, stopping, headers = {}) {
       const deadline = AbortSignal.timeout(timeout)
       const signal = AbortSignal.any([stopping, deadline])
       try {
-        if (!options.logprobs || withoutLogprobs.has(model)) return await ask(model, prompt, false, signal)
+        if (!options.logprobs || withoutLogprobs.has(model))
+          return await ask(model, prompt, false, signal, headers)
         try {
-          return await ask(model, prompt, true, signal)
+          return await ask(model, prompt, true, signal, headers)
         } catch (error) {
           if (!mayRefuseLogprobs(error)) throw error
           // Servers word this refusal in many ways; that it helps to ask without is what shows it was one.
-          const answer = await ask(model, prompt, false, signal)
+          const answer = await ask(model, prompt, false, signal, headers)
           withoutLogprobs.add(model)
           return answer
         }

@@ -10,9 +10,9 @@ export async function loadJudgeClient(): Promise<typeof import('./judge-openai-c
 export function createOpenAIJudge(options: OpenAIJudgeOptions): JudgeModel {
   let client: Promise<JudgeModel> | null = null
   return {
-    async ask(model, prompt, signal) {
+    async ask(model, prompt, signal, headers) {
       client ??= loadJudgeClient().then(({ createClient }) => createClient(options))
-      return await (await client).ask(model, prompt, signal)
+      return await (await client).ask(model, prompt, signal, headers)
     },
   }
 }

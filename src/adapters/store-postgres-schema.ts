@@ -154,6 +154,12 @@ export function migrations(schema: string): Record<string, Migration> {
         await createIndexes(db, schema)
       },
     },
+    '0002-traces': {
+      async up(given: Kysely<never>) {
+        const db = given.withSchema(schema)
+        await db.schema.alterTable('samples').addColumn('traceparent', NAME).execute()
+      },
+    },
   }
 }
 

@@ -30,6 +30,7 @@ export function sampleRow(sample: Sample): Row<'samples'> {
     attempts: 0,
     takings: 0,
     extra: sample.extra ?? null,
+    traceparent: sample.traceparent ?? null,
   }
 }
 
@@ -51,6 +52,7 @@ export function toSample(row: Row<'samples'>): Sample {
     question: row.question,
     answer: row.answer,
     extra: row.extra === 'trigger' ? row.extra : null,
+    traceparent: row.traceparent,
   }
 }
 

@@ -269,4 +269,9 @@ export const migrations: Record<string, Migration> = {
       }
     },
   },
+  '0006-traces': {
+    async up(db: Kysely<never>) {
+      await db.schema.alterTable('samples').addColumn('traceparent', 'text').execute()
+    },
+  },
 }

@@ -31,6 +31,8 @@ export interface Tables {
     takings: number
     /** Why it was kept although it was not drawn; null where it was. */
     extra: string | null
+    /** The operation that gave the answer; null where it was not traced. */
+    traceparent: string | null
   }
   verdicts: {
     sample_id: string

@@ -9,11 +9,11 @@ import { Command } from 'commander'
 import { createLogUpdate } from 'log-update'
 import OpenAI from 'openai'
 import PQueue from 'p-queue'
-import { pino } from 'pino'
 import { parseConfig } from '../config/load.ts'
 import { type Ballast, CATALOG_FOLDER, startBallast } from '../node.ts'
 import { type Sandbox, startSandbox } from '../sandbox/server.ts'
 import { DEMO_QUESTIONS } from '../sandbox/texts.ts'
+import { createLog } from './log.ts'
 import { drawReports } from './table.ts'
 import { interrupted, UsageError, wholeNumber } from './usage.ts'
 
@@ -84,7 +84,7 @@ async function runDemo(options: DemoOptions): Promise<void> {
 
 /** On the documented ports where they are free and wanted, else on any. */
 async function startDemoBallast(sandbox: Sandbox, wanted: boolean): Promise<Ballast> {
-  const log = pino({ level: 'warn', base: null }, pino.destination({ fd: 2, sync: true }))
+  const log = createLog('warn')
   const start = (port: number, adminPort: number) => {
     const environment = {
       BALLAST_SANDBOX_URL: sandbox.url,

@@ -17,7 +17,7 @@ import { type Asked, decide } from '../policy/decide.ts'
 import type { Splice } from '../policy/inject.ts'
 import { scanModel } from '../policy/model.ts'
 import { findHeader } from '../policy/raw-headers.ts'
-import { SURFACES, type Surface } from '../policy/surfaces.ts'
+import { BASE, SURFACES, type Surface } from '../policy/surfaces.ts'
 import { drawBody, marks } from './body-diff.ts'
 import { findPolicy, openCatalog, openConfig } from './catalog.ts'
 import { explainDecision, explainForwarding, explainRefusal, refusalOf } from './explanation.ts'
@@ -40,7 +40,6 @@ interface ExplainOptions {
 }
 
 const FOUND_SOMETHING = 1
-const BASE = '/v1'
 
 export function explainCommand(): Command {
   return new Command('explain')

@@ -1,5 +1,6 @@
 /** `ballast judge`: judges what proxies have stored, apart from them, until it is told to stop. */
 import { Command, InvalidArgumentError, Option } from 'commander'
+import { openTracing } from '../adapters/tracing.ts'
 import { type Address, AddressText } from '../config/values.ts'
 import { cannotJudge, startJudge } from '../node/judge-process.ts'
 import { logLevelOption, type RunningOptions, runUntilStopped } from './running.ts'
@@ -37,10 +38,10 @@ function readAddress(text: string): Address {
 
 async function judge(options: JudgeOptions): Promise<void> {
   await runUntilStopped(options, {
-    start: (config, log) => {
+    start: async (config, log) => {
       const reason = cannotJudge(config)
       if (reason !== null) throw new UsageError(`${options.config}: ${reason}.`)
-      return startJudge(config, options.listen, log)
+      return await startJudge(config, options.listen, log, await openTracing(process.env, log))
     },
     // It opens none of the proxy's sockets.
     fixed: ({ store }) => ({ store }),

@@ -1,11 +1,11 @@
 /** What the commands that stay up share: their log, their configuration and its reloads, and how they end. */
 import { Option } from 'commander'
-import { pino } from 'pino'
 import { type Config, loadConfigFile } from '../config/load.ts'
 import type { FixedValues } from '../config/restart.ts'
 import type { Log } from '../domain/ports.ts'
 import { type Reloadable, Reloads } from '../node/reloads.ts'
 import { CATALOG_FOLDER } from '../node.ts'
+import { createLog } from './log.ts'
 import { fromHere, interrupted } from './usage.ts'
 
 export interface RunningOptions {
@@ -45,7 +45,7 @@ export async function runUntilStopped<R extends Running>(
 ): Promise<void> {
   const path = fromHere(file)
   const options = { environment: process.env, catalog: CATALOG_FOLDER }
-  const log = pino({ level: logLevel, base: null }, pino.destination({ fd: 2, sync: true }))
+  const log = createLog(logLevel)
   const stop = interrupted()
   let reloads: Reloads | null = null
   let asked = false
@@ -67,4 +67,6 @@ export async function runUntilStopped<R extends Running>(
   log.info({ signal }, ending)
   await Promise.all([running.close(), reloads.close()])
   log.info({}, ended)
+  // What is left, such as telemetry on its way to a collector that is away, must not hold it up.
+  process.exit()
 }

@@ -1,5 +1,6 @@
 /** `ballast serve`: the proxy with its judge, until it is told to stop. */
 import { Command } from 'commander'
+import { openTracing } from '../adapters/tracing.ts'
 import { keepRequestsYoung } from '../node/heap.ts'
 import { startBallast } from '../node.ts'
 import { keptInWords } from './plan.ts'
@@ -26,7 +27,10 @@ export function serveCommand(): Command {
 async function serve(options: ServeOptions): Promise<void> {
   keepRequestsYoung()
   await runUntilStopped(options, {
-    start: (config, log) => startBallast(config, log, { judges: options.judge }),
+    start: async (config, log) => {
+      const tracing = await openTracing(process.env, log)
+      return await startBallast(config, log, { judges: options.judge, tracing })
+    },
     fixed: (running) => running,
     begun: ({ url, adminUrl, config }, log) =>
       log.info(

@@ -6,6 +6,7 @@ import type { BallastError } from './errors.ts'
 import type { TriggerAction } from './experiment.ts'
 import type { SampleOutcome } from './sample.ts'
 import type { ArmEvent } from './store.ts'
+import type { UpstreamPlace } from './upstream-place.ts'
 import type { Score, VerdictKind } from './verdict.ts'
 
 // --- The model provider -------------------------------------------------------------------------------------
@@ -44,6 +45,11 @@ export interface HeaderRules {
  * at any time one `onError`.
  */
 export interface UpstreamHandler {
+  /**
+   * The request is sent to an upstream: the first time, or again after it had failed.
+   * @param before why not the time before, a status or an error's code; null the first time.
+   */
+  onTry?(place: UpstreamPlace, before: string | null): void
   /** An informational answer (1xx): the final one is still to come. */
   onInformation(status: number, headers: RawHeaders): void
   onHead(status: number, statusText: string, headers: RawHeaders): void
@@ -63,6 +69,8 @@ export interface UpstreamCall {
 }
 
 export interface Upstream {
+  /** Of the one that is tried first. */
+  readonly place?: UpstreamPlace
   /** Never throws; what goes wrong reaches `handler.onError`. */
   send(request: UpstreamRequest, handler: UpstreamHandler): UpstreamCall
   close(): Promise<void>
@@ -97,7 +105,14 @@ export interface JudgeModel {
    * Asks once; rejects with a `BallastError` (source `upstream`) when there is no answer, of the code
    * `ballast_upstream_unavailable` where that is surely nothing of the question's.
    */
-  ask(model: string, prompt: string, signal: AbortSignal): Promise<JudgeAnswer>
+  ask(
+    model: string,
+    prompt: string,
+    signal: AbortSignal,
+    headers?: Readonly<Record<string, string>>,
+  ): Promise<JudgeAnswer>
+  /** Where a model is asked. */
+  place?(model: string): UpstreamPlace
 }
 
 // --- The domain of a model's training -----------------------------------------------------------------------
@@ -192,6 +207,11 @@ export interface Log {
   info: LogMethod
   warn: LogMethod
   error: LogMethod
+  /** Whether lines of a level are written; left out: they may be. */
+  isLevelEnabled?(level: 'debug'): boolean
 }
 
-export const noLog: Log = { debug() {}, info() {}, warn() {}, error() {} }
+/** What a line may be. */
+export type LogLevel = 'debug' | 'info' | 'warn' | 'error'
+
+export const noLog: Log = { debug() {}, info() {}, warn() {}, error() {}, isLevelEnabled: () => false }

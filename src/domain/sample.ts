@@ -30,6 +30,8 @@ export interface Sample {
    */
   readonly extra?: 'trigger' | null
   readonly model: string
+  /** Names the operation that gave the answer (W3C Trace Context), so that its verdict joins its trace. Null or missing: it was not traced. */
+  readonly traceparent?: string | null
   /** Keyed hash of experiment, salt and unit: tells units apart, and only who has the key can confirm one. */
   readonly unit: string
   /** What decides which share of all samples is an arm's: it changes with arms, weights, switches and sampling rates. */

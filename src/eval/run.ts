@@ -7,6 +7,7 @@ import pRetry from 'p-retry'
 import type { Rubric } from '../domain/check.ts'
 import { type JudgeModel, noLog, noMetrics } from '../domain/ports.ts'
 import { TargetError, type TargetModel } from '../domain/target.ts'
+import { noJudgingTrace } from '../domain/tracing.ts'
 import type { Score } from '../domain/verdict.ts'
 import { Gates } from '../judge/gates.ts'
 import { Rater } from '../judge/rater.ts'
@@ -173,7 +174,7 @@ export class Run {
     const version = rubricKey(rubric)
     const check = { id: rubric.id, version, description: '', rubrics: [rubric], examples: [], rule: NO_RULE }
     const rateOnce = async () => {
-      const { score, retryable } = await this.rater.rate(check, rubric, sample, signal)
+      const { score, retryable } = await this.rater.rate(check, rubric, sample, noJudgingTrace, signal)
       if (!retryable) return score
       throw new JudgeFailed(score.kind === 'error' ? score.message : 'the judge did not answer')
     }

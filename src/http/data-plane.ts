@@ -2,10 +2,12 @@
  * The data plane on Node: `node:http` reads a request, the pipeline answers it. Composed by `node.ts`. The Web's
  * Request and Response would cost more here than all the rest (see `docs/decisions/`).
  */
-import { createServer, type Server, type ServerResponse, STATUS_CODES } from 'node:http'
+import { randomUUID } from 'node:crypto'
+import { createServer, type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { BallastError, type ErrorCode } from '../domain/errors.ts'
 import { UNROUTED } from '../pipeline/relay.ts'
+import { logRequest, logsRequests } from '../pipeline/request-line.ts'
 import { ClientMessage } from './client-message.ts'
 import { errorResponse } from './errors.ts'
 import { Incoming } from './incoming.ts'
@@ -52,8 +54,16 @@ export function createDataPlane(deps: DataPlaneDeps): Server {
     begin(request, response, true),
   )
 
+  /** @param request null where there is nothing that could be called one. */
+  const count = (status: number, failure: BallastError, request: IncomingMessage | null) => {
+    deps.metrics.requestFinished(UNROUTED, status, 0)
+    if (!logsRequests(deps.log)) return
+    const { method = '', url: target = '' } = request ?? {}
+    const unknown = { client: null, durationMs: 0, traceId: null }
+    logRequest(deps.log, { id: randomUUID(), method, target, status, failure, ...unknown })
+  }
   /** Answers where there is no request to answer, and ends the connection. */
-  const refuse = (socket: Duplex, error: BallastError) => {
+  const refuse = (socket: Duplex, error: BallastError, request: IncomingMessage | null) => {
     refused.add(socket)
     const { status, headers, body } = errorResponse(error)
     const fields = [...headers, 'connection', 'close'].map((it, index) =>
@@ -64,19 +74,19 @@ export function createDataPlane(deps: DataPlaneDeps): Server {
     socket.resume()
     const timer = setTimeout(() => socket.destroy(), REFUSED_MS)
     socket.on('close', () => clearTimeout(timer))
-    deps.metrics.requestFinished(UNROUTED, status, 0)
+    count(status, error, request)
   }
   // Without a listener an upgrade would end without a word.
-  server.on('upgrade', (_request, socket) => {
+  server.on('upgrade', (request, socket) => {
     const message = 'ballast does not relay WebSockets; connect to the provider.'
-    refuse(socket, new BallastError('ballast_upgrade_unsupported', message, { source: 'client' }))
+    refuse(socket, new BallastError('ballast_upgrade_unsupported', message, { source: 'client' }), request)
   })
-  server.on('checkExpectation', (_request, response: ServerResponse) => {
+  server.on('checkExpectation', (request, response: ServerResponse) => {
     const message = 'Of expectations only `100-continue` can be met.'
     const error = new BallastError('ballast_expectation_failed', message, { source: 'client' })
     const { status, headers, body } = errorResponse(error)
     response.writeHead(status, [...headers, 'connection', 'close']).end(body)
-    deps.metrics.requestFinished(UNROUTED, status, 0)
+    count(status, error, request)
   })
   server.on('clientError', (thrown: NodeJS.ErrnoException, socket) => {
     if (refused.has(socket)) return
@@ -85,7 +95,7 @@ export function createDataPlane(deps: DataPlaneDeps): Server {
     const [code, message] = REFUSALS[thrown.code ?? ''] ?? NOT_HTTP
     const error = new BallastError(code, message, { source: 'client' })
     const [first, ...others] = running.get(socket) ?? []
-    if (first === undefined) return refuse(socket, error)
+    if (first === undefined) return refuse(socket, error, null)
     // The client left in the middle of its request.
     if (thrown.code === 'HPE_INVALID_EOF_STATE') return void socket.destroy()
     // An answer that has begun, or that another one waits for, cannot be followed by one about something else.

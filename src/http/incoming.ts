@@ -7,10 +7,12 @@ import type { ServerResponse } from 'node:http'
 import { performance } from 'node:perf_hooks'
 import { BallastError, toBallastError } from '../domain/errors.ts'
 import type { UpstreamBody } from '../domain/ports.ts'
+import type { RequestTrace } from '../domain/tracing.ts'
 import type { ClientRequest } from '../pipeline/context.ts'
 import { passThrough } from '../pipeline/passthrough.ts'
 import { serve } from '../pipeline/pipeline.ts'
 import { CLIENT_CLOSED_REQUEST, type Relay, UNROUTED } from '../pipeline/relay.ts'
+import { logRequest, logsRequests } from '../pipeline/request-line.ts'
 import { BodyBuffer, bodyTooLarge } from './body.ts'
 import type { ClientMessage } from './client-message.ts'
 import { requireLocal } from './origin.ts'
@@ -29,6 +31,7 @@ export class Incoming {
   private readonly id = randomUUID()
   private readonly receivedAt = Date.now()
   private readonly startedAt = performance.now()
+  private readonly trace: RequestTrace
   private client: string | null = null
   private relay: Relay | null = null
   /** Answered before the pipeline had it; the rest of the body is not looked at. */
@@ -47,6 +50,7 @@ export class Incoming {
     this.snapshot = deps.enter()
     this.incoming = incoming
     this.outgoing = outgoing
+    this.trace = deps.tracing.request(incoming.method!, incoming.url!, incoming.rawHeaders)
     this.answer = new Outgoing(incoming, outgoing, this.snapshot.stallMs, deps)
   }
 
@@ -147,6 +151,7 @@ export class Incoming {
       receivedAt: this.receivedAt,
       startedAt: this.startedAt,
       bodyReadAt: performance.now(),
+      trace: this.trace,
     }
   }
 
@@ -156,7 +161,7 @@ export class Incoming {
     if (error.source === 'internal' && error.cause !== undefined) {
       this.deps.log.error({ err: error.cause, request: this.id }, error.message)
     }
-    this.count(this.answer.fail(error, ['x-ballast-request-id', this.id]))
+    this.count(this.answer.fail(error, ['x-ballast-request-id', this.id]), error)
   }
 
   private closed(): void {
@@ -164,12 +169,28 @@ export class Incoming {
     this.answer.closed()
     if (this.entered) this.snapshot.limits.leave(this.client)
     if (this.relay !== null) this.relay.clientGone()
-    else if (!this.refused) this.count(CLIENT_CLOSED_REQUEST)
+    else if (!this.refused) this.count(CLIENT_CLOSED_REQUEST, null)
     this.snapshot.leave()
   }
 
-  private count(status: number): void {
-    this.deps.metrics.requestFinished(UNROUTED, status, performance.now() - this.startedAt)
+  private count(status: number, failure: BallastError | null): void {
+    const { id, client, trace, deps } = this
+    const durationMs = performance.now() - this.startedAt
+    deps.metrics.requestFinished(UNROUTED, status, durationMs)
+    trace.refused(id, status, failure)
+    if (!logsRequests(deps.log)) return
+    const { method, url } = this.incoming
+    const { traceId } = trace
+    logRequest(deps.log, {
+      id,
+      method: method!,
+      target: url!,
+      client,
+      status,
+      durationMs,
+      traceId,
+      failure,
+    })
   }
 }
 

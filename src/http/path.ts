@@ -4,9 +4,7 @@
  * Called by the data plane.
  */
 import { BallastError } from '../domain/errors.ts'
-import { SURFACES, type Surface } from '../policy/surfaces.ts'
-
-export const BASE = '/v1'
+import { BASE, SURFACES, type Surface } from '../policy/surfaces.ts'
 
 export interface Target {
   /** Below `/v1`, query included, as the client spelled it. */

@@ -1,5 +1,6 @@
 /** What the data plane is given: the configuration that a request is served by, and what stays the same for all. */
 import type { Log, Metrics } from '../domain/ports.ts'
+import type { Tracing } from '../domain/tracing.ts'
 import type { PipelineDeps } from '../pipeline/pipeline.ts'
 import type { Authenticate } from './auth.ts'
 import type { Limits } from './limits.ts'
@@ -26,6 +27,7 @@ export interface DataPlaneDeps {
   readonly limits: { readonly headers: number; readonly receive: number }
   readonly metrics: Metrics
   readonly log: Log
+  readonly tracing: Tracing
   /** Whether the process is ending: answers are the last ones on their connections. */
   readonly draining: () => boolean
   /** Whether it has been ending for so long that new requests are refused. */

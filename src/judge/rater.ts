@@ -5,8 +5,10 @@
 import { hash, randomBytes } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
 import type { Check, Rubric } from '../domain/check.ts'
-import type { JudgeModel, Log, Metrics } from '../domain/ports.ts'
+import { toBallastError } from '../domain/errors.ts'
+import type { JudgeAnswer, JudgeModel, Log, Metrics } from '../domain/ports.ts'
 import type { Sample } from '../domain/sample.ts'
+import type { JudgingTrace } from '../domain/tracing.ts'
 import type { PlainScore, Score } from '../domain/verdict.ts'
 import { combineScores } from './combine.ts'
 import type { Gates } from './gates.ts'
@@ -69,14 +71,20 @@ export class Rater {
   }
 
   /** @throws whatever the store throws, that keeps the budgets. */
-  async rate(check: Check, rubric: Rubric, sample: Sample, signal: AbortSignal): Promise<Rating> {
+  async rate(
+    check: Check,
+    rubric: Rubric,
+    sample: Sample,
+    trace: JudgingTrace,
+    signal: AbortSignal,
+  ): Promise<Rating> {
     const models = this.deps.gates.modelsOf(rubric)
     const turns = Array.from({ length: rubric.repeat ?? this.deps.repeat }, (_, turn) => turn)
     const parts = await Promise.all(
       models.flatMap((model) =>
         turns.map(async (turn) => ({
           model,
-          ...(await this.rateOnce(check, rubric, sample, model, turn, signal)),
+          ...(await this.rateOnce(check, rubric, sample, model, turn, trace, signal)),
         })),
       ),
     )
@@ -102,6 +110,7 @@ export class Rater {
     sample: Sample,
     model: string,
     turn: number,
+    trace: JudgingTrace,
     signal: AbortSignal,
   ): Promise<PlainRating> {
     const messages = rubric.prompt.includes('{conversation}') ? sample.messages : null
@@ -118,7 +127,7 @@ export class Rater {
       this.deps.metrics.judgeRequest(model, 'cached')
       return await asked
     }
-    const asking = this.ask(model, rubric, sample, signal).finally(() => this.asking.delete(key))
+    const asking = this.ask(model, rubric, sample, trace, signal).finally(() => this.asking.delete(key))
     this.asking.set(key, asking)
     const rating = await asking
     const { score } = rating
@@ -130,11 +139,13 @@ export class Rater {
     model: string,
     rubric: Rubric,
     sample: Sample,
+    trace: JudgingTrace,
     signal: AbortSignal,
   ): Promise<PlainRating> {
-    const { judge, gates, metrics, log, textLimit } = this.deps
+    const { gates, metrics, log, textLimit } = this.deps
     const prompt = buildPrompt(rubric, sample, this.nonce(), textLimit)
-    const asked = await gates.of(model).ask(sample.id, prompt, signal, () => judge.ask(model, prompt, signal))
+    const call = () => this.call(model, rubric, prompt, trace, signal)
+    const asked = await gates.of(model).ask(sample.id, prompt, signal, call)
     if (asked.kind === 'held')
       return {
         score: { kind: 'error', message: HELD[asked.by] },
@@ -156,6 +167,25 @@ export class Rater {
     return {
       score: { kind: 'error', message: error.message.slice(0, LONGEST_MESSAGE) },
       hindrance: !error.retryable ? null : judges ? 'judge' : 'sample',
+    }
+  }
+
+  private async call(
+    model: string,
+    rubric: Rubric,
+    prompt: string,
+    trace: JudgingTrace,
+    signal: AbortSignal,
+  ): Promise<JudgeAnswer> {
+    const { judge } = this.deps
+    const traced = trace.ask(rubric.id, model, judge.place?.(model) ?? null)
+    try {
+      const answer = await judge.ask(model, prompt, signal, traced.headers)
+      traced.answered(answer)
+      return answer
+    } catch (thrown) {
+      traced.failed(toBallastError(thrown))
+      throw thrown
     }
   }
 

@@ -11,6 +11,7 @@ import PQueue from 'p-queue'
 import type { Check } from '../domain/check.ts'
 import type { Sample } from '../domain/sample.ts'
 import type { LeasedSample, Queue, Store } from '../domain/store.ts'
+import { type JudgingTrace, noTracing, type Tracing } from '../domain/tracing.ts'
 import type { Score, Verdict } from '../domain/verdict.ts'
 import { decide } from './decide.ts'
 import { Gates, type GatesDeps } from './gates.ts'
@@ -23,6 +24,7 @@ export interface JudgeWorkerDeps extends Omit<RaterDeps, 'gates'>, Omit<GatesDep
   readonly checks: () => ReadonlyMap<string, Check>
   /** Since when, milliseconds since the epoch: what came later may know more checks. Left out: for ever. */
   readonly checksSince?: () => number
+  readonly tracing?: Tracing
   /** Whether a sample's texts go as soon as it has its verdict. */
   readonly eraseTexts?: () => boolean
   /** Samples judged at a time. */
@@ -47,6 +49,7 @@ const LAST_RETRY_MS = 60_000
 
 export class JudgeWorker {
   private readonly deps: JudgeWorkerDeps
+  private readonly tracing: Tracing
   private readonly gates: Gates
   private readonly rater: Rater
   private readonly running: PQueue
@@ -65,6 +68,7 @@ export class JudgeWorker {
 
   constructor(deps: JudgeWorkerDeps) {
     this.deps = deps
+    this.tracing = deps.tracing ?? noTracing
     this.gates = new Gates({ ...deps, count: (...counted) => deps.store.count(...counted) })
     this.rater = new Rater({ ...deps, gates: this.gates })
     this.leaseMs = deps.leaseMs ?? LEASE_MS
@@ -177,6 +181,13 @@ export class JudgeWorker {
 
   /** Never rejects. */
   private async judge(leased: LeasedSample): Promise<void> {
+    const trace = this.tracing.judging(leased.sample)
+    await this.judgeTraced(leased, trace)
+    trace.end()
+  }
+
+  /** Never rejects. */
+  private async judgeTraced(leased: LeasedSample, trace: JudgingTrace): Promise<void> {
     const { deps } = this
     const { sample, attempts } = leased
     try {
@@ -186,13 +197,13 @@ export class JudgeWorker {
         if (sample.requestedAt > (deps.checksSince?.() ?? Number.POSITIVE_INFINITY))
           return await this.giveBack([leased], UNKNOWN_CHECK_MS)
         deps.log.warn({ sample: sample.id, check: sample.check }, 'the check of a sample no longer exists')
-        return await this.conclude(sample, sample.checkVersion, 'error', {})
+        return await this.conclude(sample, sample.checkVersion, 'error', {}, trace)
       }
       // Taken before more often than it may be tried, and each time its worker ended: it may be what ended it.
-      if (attempts - 1 > deps.attempts) return await this.concludeUnjudged(leased, check)
+      if (attempts - 1 > deps.attempts) return await this.concludeUnjudged(leased, check, trace)
       const scores: Record<string, Score> = {}
       for (const rubric of check.rubrics) {
-        const rating = await this.rater.rate(check, rubric, sample, this.stopping.signal)
+        const rating = await this.rater.rate(check, rubric, sample, trace, this.stopping.signal)
         const { score, retryable, counted } = rating
         if (this.stopping.signal.aborted) return await this.giveBack([leased])
         if (retryable && !counted) return await this.giveBack([leased], FIRST_RETRY_MS)
@@ -205,21 +216,25 @@ export class JudgeWorker {
         scores[rubric.id] = score
         if (score.kind === 'error') break
       }
-      await this.conclude(sample, check.version, decide(check, scores), scores)
+      await this.conclude(sample, check.version, decide(check, scores), scores, trace)
     } catch (error) {
       // The store failed: the lease runs out and the sample is judged again.
       deps.log.error({ err: error, sample: sample.id }, 'a sample could not be judged: the store failed')
     }
   }
 
-  private async concludeUnjudged({ sample, attempts }: LeasedSample, check: Check): Promise<void> {
+  private async concludeUnjudged(
+    { sample, attempts }: LeasedSample,
+    check: Check,
+    trace: JudgingTrace,
+  ): Promise<void> {
     const message = `not judged: taken ${attempts - 1} times, and each time nothing came of it`
     this.deps.log.error(
       { sample: sample.id, attempts },
       'a sample that its workers did not survive is given up',
     )
     const score: Score = { kind: 'error', message }
-    await this.conclude(sample, check.version, 'error', { [check.rubrics[0]!.id]: score })
+    await this.conclude(sample, check.version, 'error', { [check.rubrics[0]!.id]: score }, trace)
   }
 
   private async conclude(
@@ -227,6 +242,7 @@ export class JudgeWorker {
     checkVersion: string,
     verdict: Verdict['verdict'],
     scores: Record<string, Score>,
+    trace: JudgingTrace,
   ): Promise<void> {
     const { store, metrics } = this.deps
     const { id: sampleId, experiment, arm, check } = sample
@@ -235,6 +251,7 @@ export class JudgeWorker {
       this.deps.eraseTexts?.() ?? false,
     )
     // The metrics are of what was drawn; what was kept for what it says would bend them.
+    if (added) trace.judged(verdict, scores)
     if (!added || (sample.extra ?? null) !== null) return
     metrics.verdict(experiment, arm, check, verdict)
     for (const [rubric, score] of Object.entries(scores)) metrics.score(experiment, arm, rubric, score)

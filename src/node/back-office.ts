@@ -9,6 +9,7 @@ import type { Log, Metrics } from '../domain/ports.ts'
 import type { Report } from '../domain/report.ts'
 import type { DrawnOutcome } from '../domain/sample.ts'
 import type { ArmEvent, QueueStatus } from '../domain/store.ts'
+import type { Tracing } from '../domain/tracing.ts'
 import { type FiledExchange, Filing } from '../pipeline/filing.ts'
 import type { CountedExposures } from '../pipeline/record.ts'
 import { compilePlan, type Plan } from '../policy/compile.ts'
@@ -33,18 +34,19 @@ export interface BackOfficeDeps {
 export interface BackOfficeOptions {
   readonly judges: boolean
   readonly metrics: Metrics
+  readonly tracing: Tracing
   readonly log: Log
 }
 
 /** @throws Error when the store cannot be opened. Nothing is judged before `use`. */
 export async function openBackOffice(
   config: OfficeConfig,
-  { judges, metrics, log }: BackOfficeOptions,
+  { judges, metrics, tracing, log }: BackOfficeOptions,
 ): Promise<BackOffice> {
   if (judges && config.judge !== undefined) await loadJudgeClient()
   const store = await openStore(config.store, { queueLimit: queueLimit(config), log })
   const unitKey = await store.unitKey()
-  const judging = judges ? new Judging({ store, metrics, log }) : null
+  const judging = judges ? new Judging({ store, metrics, tracing, log }) : null
   return new BackOffice(config, { judging, store, unitKey, log })
 }
 

@@ -9,6 +9,7 @@ import { openStore } from '../adapters/store.ts'
 import type { Config } from '../config/load.ts'
 import { type Address, formatAddress } from '../config/values.ts'
 import type { Log } from '../domain/ports.ts'
+import type { Tracing } from '../domain/tracing.ts'
 import { createHealth } from '../http/health.ts'
 import { Judging, queueLimit } from './judging.ts'
 import type { Reload, Reloadable } from './reloads.ts'
@@ -30,11 +31,16 @@ export function cannotJudge({ store, judge }: Pick<Config, 'store' | 'judge'>): 
 }
 
 /** @throws Error when nothing can be judged by it, the store cannot be opened or the address is in use. */
-export async function startJudge(config: Config, address: Address, log: Log): Promise<JudgeProcess> {
+export async function startJudge(
+  config: Config,
+  address: Address,
+  log: Log,
+  tracing: Tracing,
+): Promise<JudgeProcess> {
   requireJudge(config)
   const metrics = createPrometheusMetrics()
   const store = await openStore(config.store, { queueLimit: queueLimit(config), log })
-  const judging = new Judging({ store, metrics, log })
+  const judging = new Judging({ store, metrics, tracing, log })
   let current = config
   let stopping = false
   metrics.observe({
@@ -86,6 +92,7 @@ export async function startJudge(config: Config, address: Address, log: Log): Pr
       await judging.stop()
       await store.close()
       await closeServer(admin, 0)
+      await tracing.close()
     },
   }
 }

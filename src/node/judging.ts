@@ -9,6 +9,8 @@ import type { OpenStore } from '../adapters/store.ts'
 import type { Config } from '../config/load.ts'
 import type { JudgeModel, Log, Metrics } from '../domain/ports.ts'
 import type { QueueStatus } from '../domain/store.ts'
+import type { Tracing } from '../domain/tracing.ts'
+import { placeOf } from '../domain/upstream-place.ts'
 import type { Budget, Standing, Trouble } from '../judge/gate.ts'
 import { JudgeWorker } from '../judge/worker.ts'
 
@@ -18,6 +20,7 @@ export type JudgingConfig = Pick<Config, 'judge' | 'upstreams' | 'checks' | 'sam
 export interface JudgingDeps {
   readonly store: OpenStore
   readonly metrics: Metrics
+  readonly tracing: Tracing
   readonly log: Log
 }
 
@@ -89,7 +92,7 @@ export class Judging {
   }
 
   private createWorker({ judge, upstreams }: NonNullable<Settings>): JudgeWorker {
-    const { store, metrics, log } = this.deps
+    const { store, metrics, tracing, log } = this.deps
     return new JudgeWorker({
       queue: store,
       store,
@@ -98,6 +101,7 @@ export class Judging {
       checksSince: () => this.usedSince,
       eraseTexts: () => this.config!.samples.keep === 'verdicts',
       metrics,
+      tracing,
       log,
       models: judge.models,
       repeat: judge.repeat,
@@ -163,7 +167,12 @@ function createJudge(
       }),
     ]),
   )
+  const upstreamOf = (model: string) => places.get(model) ?? upstream
+  const servers = new Map(
+    Object.entries(upstreams).map(([name, { baseUrl }]) => [name, placeOf(name, baseUrl)]),
+  )
   return {
-    ask: (model, prompt, signal) => judges.get(places.get(model) ?? upstream)!.ask(model, prompt, signal),
+    ask: (model, ...question) => judges.get(upstreamOf(model))!.ask(model, ...question),
+    place: (model) => servers.get(upstreamOf(model))!,
   }
 }

@@ -1,6 +1,6 @@
 /** What the main thread (`office.ts`) and the back office's thread (`office-thread.ts`) say to each other. */
 import type { Config } from '../config/load.ts'
-import { type Log, type Metrics, noMetrics } from '../domain/ports.ts'
+import { type Log, type LogLevel, type Metrics, noMetrics } from '../domain/ports.ts'
 import type { Report } from '../domain/report.ts'
 import type { DrawnOutcome } from '../domain/sample.ts'
 import type { ArmEvent, QueueStatus } from '../domain/store.ts'
@@ -18,6 +18,8 @@ export interface ThreadData {
   readonly judges: boolean
   /** Whether the configuration is in force already: a thread that replaces another. */
   readonly begun: boolean
+  /** Whether it traces, by the environment. */
+  readonly traced: boolean
 }
 
 /** What the thread is asked for, and what it answers; what the control plane asks besides is in `desk-requests.ts`. */
@@ -53,7 +55,7 @@ export type OfficeMessage =
   | { readonly kind: 'metric'; readonly call: MetricCall }
   | {
       readonly kind: 'log'
-      readonly level: keyof Log
+      readonly level: LogLevel
       readonly fields: Readonly<Record<string, unknown>>
       readonly error: PlainError | null
       readonly message: string
@@ -82,7 +84,7 @@ export function countForwarded(metrics: Metrics, { name, args }: MetricCall): vo
 /** A log that is written elsewhere. */
 export function forwardedLog(send: SendMessage): Log {
   const method =
-    (level: keyof Log): Log['info'] =>
+    (level: LogLevel): Log['info'] =>
     ({ err, ...fields }, message) =>
       send({ kind: 'log', level, fields, error: err === undefined ? null : plainError(err), message })
   return { debug: method('debug'), info: method('info'), warn: method('warn'), error: method('error') }

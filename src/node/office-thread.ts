@@ -3,6 +3,8 @@ import { readlinkSync } from 'node:fs'
 import { setPriority } from 'node:os'
 import { basename } from 'node:path'
 import { parentPort, workerData } from 'node:worker_threads'
+import { openTracing } from '../adapters/tracing.ts'
+import { noTracing } from '../domain/tracing.ts'
 import { type BackOffice, openBackOffice } from './back-office.ts'
 import {
   type Answer,
@@ -35,13 +37,14 @@ type Handlers = {
 
 async function main(): Promise<void> {
   const port = parentPort!
-  const { config, judges, begun } = workerData as ThreadData
+  const { config, judges, begun, traced } = workerData as ThreadData
   const outbox = new Outbox<OfficeMessage>((messages) => port.postMessage(messages))
   const send = (message: OfficeMessage) => outbox.send(message)
   const log = forwardedLog(send)
+  const tracing = traced ? await openTracing(process.env, log) : noTracing
   let office: BackOffice
   try {
-    office = await openBackOffice(config, { judges, metrics: forwardedMetrics(send), log })
+    office = await openBackOffice(config, { judges, metrics: forwardedMetrics(send), tracing, log })
     if (begun) office.use(config)
   } catch (error) {
     send({ kind: 'refused', error: plainError(error) })
@@ -60,7 +63,10 @@ async function main(): Promise<void> {
     samples: ({ argument }) => office.desk.samples(argument),
     sample: ({ argument }) => office.desk.sample(argument),
     actOnArm: ({ argument }) => office.desk.actOnArm(argument),
-    close: () => office.close(),
+    close: async () => {
+      await office.close()
+      await tracing.close()
+    },
   }
   const handle = async (request: OfficeRequest) => {
     const { id, name } = request

@@ -32,6 +32,8 @@ import { Outbox } from './outbox.ts'
 export interface OfficeDeps {
   /** Whether this process judges; else it leaves that to others. */
   readonly judges: boolean
+  /** Whether its thread traces, too, by the environment. */
+  readonly traced: boolean
   readonly metrics: Metrics
   readonly log: Log
 }
@@ -167,7 +169,7 @@ export class Office implements Keeper {
   private open(): Promise<void> {
     const { promise, resolve, reject } = Promise.withResolvers<void>()
     const { config, begun } = this
-    const workerData: ThreadData = { config, judges: this.deps.judges, begun }
+    const workerData: ThreadData = { config, judges: this.deps.judges, begun, traced: this.deps.traced }
     const worker = new Worker(THREAD_FILE, {
       workerData,
       resourceLimits: RESOURCE_LIMITS,

@@ -9,6 +9,7 @@ import type { Config } from '../config/load.ts'
 import type { UpstreamConfig } from '../config/schema.ts'
 import { Breaker } from '../domain/breaker.ts'
 import type { Log, Metrics, Upstream } from '../domain/ports.ts'
+import { placeOf } from '../domain/upstream-place.ts'
 import { compileHeaderRules } from '../pipeline/headers.ts'
 import { type Target, withRetries } from '../pipeline/retry.ts'
 
@@ -77,7 +78,8 @@ export class UpstreamPools {
     for (const { pool } of parts.values()) pool.holders++
     const target = (name: string): Target => {
       const { settings, pool, breaker } = parts.get(name)!
-      return { name, upstream: pool.upstream, retries: settings.retries, breaker }
+      const place = placeOf(name, settings.base_url)
+      return { name, place, upstream: pool.upstream, retries: settings.retries, breaker }
     }
     const byName = Object.entries(upstreams).map(
       ([name, { fallback }]) =>

@@ -1,6 +1,7 @@
 /** What a request brings into the pipeline and what the pipeline writes to. Implemented by `http/` for each runtime. */
 import type { BallastError } from '../domain/errors.ts'
 import type { RawHeaders } from '../domain/ports.ts'
+import type { RequestTrace } from '../domain/tracing.ts'
 
 /** `B`: whether its body was read whole or comes as a stream. */
 export interface ClientRequest<B> {
@@ -18,6 +19,7 @@ export interface ClientRequest<B> {
   /** The same moment and the moment the request was read (with a stream: its head), on the monotonic clock of `performance.now()`. */
   readonly startedAt: number
   readonly bodyReadAt: number
+  readonly trace: RequestTrace
 }
 
 /** The answer to the client. After `end`, `destroy` or `fail` nothing more is called. */

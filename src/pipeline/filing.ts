@@ -32,12 +32,17 @@ export interface FilingDeps {
   readonly log: Log
 }
 
+/** That samples are dropped is said now and then. */
+const WARN_EVERY_MS = 60_000
+
 export class Filing {
   private readonly deps: FilingDeps
   private batches: ExposureBatch[] = []
   private writing: Promise<void> = Promise.resolve()
   /** Of what came since `writing` began. */
   private next: Promise<void> | null = null
+  private refused = 0
+  private warnedAt = Number.NEGATIVE_INFINITY
 
   constructor(deps: FilingDeps) {
     this.deps = deps
@@ -97,7 +102,18 @@ export class Filing {
     const offered = await this.deps.queue.offer(
       redactor === null ? whole : await redactSample(whole, redactor),
     )
-    return offered ? 'stored' : 'queue_full'
+    if (offered) return 'stored'
+    this.warnFull()
+    return 'queue_full'
+  }
+
+  private warnFull(): void {
+    this.refused++
+    if (performance.now() - this.warnedAt < WARN_EVERY_MS) return
+    const { refused: samples } = this
+    this.deps.log.warn({ samples }, "the judge's queue is full: what is drawn is dropped until it has room")
+    this.warnedAt = performance.now()
+    this.refused = 0
   }
 
   /**

@@ -29,6 +29,7 @@ export function passThrough(
 class PassThrough extends Relay {
   private readonly deps: PipelineDeps
   private readonly given: ClientRequest<UpstreamBody>
+  private model: string | null = null
 
   constructor(deps: PipelineDeps, request: ClientRequest<UpstreamBody>, response: ClientResponse) {
     super(deps, request, response)
@@ -40,8 +41,11 @@ class PassThrough extends Relay {
     const { method, path, headers, body, bodyReadAt } = this.given
     try {
       const upstream = this.chooseUpstream()
+      const to = this.deps.upstreams.get(upstream)!
+      const operation = path === '/embeddings' ? 'embeddings' : null
+      const sent = this.given.trace.forward(operation, this.model, false, to.place ?? null, headers)
       this.deps.metrics.proxyOverhead(this.labels.route, performance.now() - bodyReadAt)
-      this.send(this.deps.upstreams.get(upstream)!, { method, path, headers, body })
+      this.send(to, { method, path, headers: sent, body })
     } catch (thrown) {
       this.onError(toBallastError(thrown))
     }
@@ -50,6 +54,7 @@ class PassThrough extends Relay {
   private chooseUpstream(): string {
     const { body } = this.given
     const model = Buffer.isBuffer(body) ? scanModel(body) : null
+    this.model = model
     const route = model === null ? null : this.deps.plan.route(model)
     this.labels = route === null ? UNROUTED : { route: route.name, experiment: '', arm: '' }
     return route?.upstream ?? this.deps.defaultUpstream

@@ -11,13 +11,14 @@ import { performance } from 'node:perf_hooks'
 import { toBallastError } from '../domain/errors.ts'
 import type { Upstream, UpstreamBody } from '../domain/ports.ts'
 import type { DrawnOutcome } from '../domain/sample.ts'
+import type { Operation, TokenUsage } from '../domain/tracing.ts'
 import { isSampled } from '../policy/assign.ts'
 import type { CompiledRoute, Plan } from '../policy/compile.ts'
 import { type Assignment, armByDomain, assign, domainFor, findRoute, inject } from '../policy/decide.ts'
 import type { Guarded } from '../policy/guard.ts'
 import { spliceToSend } from '../policy/inject.ts'
 import { findHeader } from '../policy/raw-headers.ts'
-import type { DecodedRequest } from '../policy/surface.ts'
+import type { DecodedRequest, SurfaceName } from '../policy/surface.ts'
 import type { Surface } from '../policy/surfaces.ts'
 import type { ClientRequest, ClientResponse } from './context.ts'
 import { recognise } from './domain.ts'
@@ -26,6 +27,13 @@ import { headerValue } from './headers.ts'
 import type { Recording } from './record.ts'
 import { CLIENT_CLOSED_REQUEST, Relay, type RelayDeps } from './relay.ts'
 import { Tap } from './tap.ts'
+import { readUsage, USAGE_TAIL } from './usage.ts'
+
+const OPERATIONS: Record<SurfaceName, Operation> = {
+  chat: 'chat',
+  responses: 'chat',
+  completions: 'text_completion',
+}
 
 /** Of one configuration: a request keeps what it began with. */
 export interface PipelineDeps extends RelayDeps {
@@ -174,11 +182,15 @@ class Exchange extends Relay {
     const { name: route, upstream } = this.matched!
     const { method, path, headers, bodyReadAt } = this.given
     this.count()
+    const to = this.deps.upstreams.get(upstream)!
+    const { model, stream } = this.decoded!
+    const operation = OPERATIONS[this.surface.name]
+    const sent = this.given.trace.forward(operation, model, stream, to.place ?? null, headers)
     this.deps.metrics.proxyOverhead(route, performance.now() - bodyReadAt)
-    this.send(this.deps.upstreams.get(upstream)!, {
+    this.send(to, {
       method,
       path,
-      headers,
+      headers: sent,
       body: this.injected ?? this.body,
     })
   }
@@ -216,11 +228,25 @@ class Exchange extends Relay {
     if (this.deps.expose && this.guarded !== null) headers.push('x-ballast-trigger', this.guarded.action)
     if (!this.deps.expose || this.assignment === null) return headers
     const { experiment, arm } = this.labels
-    const policyId = this.assignment.treated?.policyId ?? null
+    const { policy: policyId } = this
     if (experiment !== '')
       headers.push('x-ballast-experiment', headerValue(experiment), 'x-ballast-arm', headerValue(arm))
     if (policyId !== null) headers.push('x-ballast-policy', headerValue(policyId))
     return headers
+  }
+
+  override get policy(): string | null {
+    return this.assignment?.treated?.policyId ?? null
+  }
+
+  override get sampled(): boolean {
+    return this.tap !== null
+  }
+
+  /** Of what the tap holds as plain text. */
+  override get usage(): TokenUsage | null {
+    if (this.tap === null || findHeader(this.answerHeaders, 'content-encoding') !== null) return null
+    return readUsage(this.tap.tail(USAGE_TAIL))
   }
 
   protected override tapChunk(chunk: Uint8Array): void {
@@ -256,6 +282,7 @@ class Exchange extends Relay {
         probability: this.extra === null ? arm.sampleRate : 1,
         extra: this.extra,
         model: this.decoded!.model ?? '',
+        traceparent: this.given.trace.traceparent,
         unit: unitHash,
         assignment: `${this.assignedBy} ${experiment.rates}`,
         requestedAt: this.given.receivedAt,

@@ -14,7 +14,11 @@ import type {
   UpstreamHandler,
   UpstreamRequest,
 } from '../domain/ports.ts'
+import type { FinishedRequest, TokenUsage } from '../domain/tracing.ts'
+import type { UpstreamPlace } from '../domain/upstream-place.ts'
+import { BASE } from '../policy/surfaces.ts'
 import type { ClientRequest, ClientResponse } from './context.ts'
+import { logRequest, logsRequests } from './request-line.ts'
 
 export interface RelayDeps {
   readonly metrics: Metrics
@@ -27,24 +31,57 @@ export const UNROUTED: RequestLabels = { route: 'other', experiment: '', arm: ''
 /** The status counted for a client that left before it was answered; no such status is sent. */
 export const CLIENT_CLOSED_REQUEST = 499
 
-export type RelayedRequest = Pick<ClientRequest<unknown>, 'id' | 'startedAt'>
+export type RelayedRequest = Pick<
+  ClientRequest<unknown>,
+  'id' | 'method' | 'path' | 'client' | 'startedAt' | 'trace' | 'body'
+>
 
-export abstract class Relay implements UpstreamHandler {
+export abstract class Relay implements UpstreamHandler, FinishedRequest {
   protected readonly request: RelayedRequest
   protected readonly response: ClientResponse
-  protected labels: RequestLabels = UNROUTED
+  labels: RequestLabels = UNROUTED
+  place: UpstreamPlace | null = null
+  attempts = 0
+  failure: BallastError | null = null
   /** The status that reached the client; 0 before. */
   protected status = 0
   protected answerHeaders: RawHeaders = []
   private readonly relayDeps: RelayDeps
   private call: UpstreamCall | null = null
-  private firstByteSeen = false
+  private sentAt = 0
+  private firstByteAt: number | null = null
+  private responseBytes = 0
   private done = false
 
   constructor(deps: RelayDeps, request: RelayedRequest, response: ClientResponse) {
     this.relayDeps = deps
     this.request = request
     this.response = response
+  }
+
+  get id(): string {
+    return this.request.id
+  }
+
+  get modelIsRoutes(): boolean {
+    return this.labels !== UNROUTED && !this.labels.route.includes('*')
+  }
+
+  get firstByteMs(): number | null {
+    return this.firstByteAt === null ? null : this.firstByteAt - this.sentAt
+  }
+
+  /** Of an arm whose policy was applied. */
+  get policy(): string | null {
+    return null
+  }
+
+  get usage(): TokenUsage | null {
+    return null
+  }
+
+  get sampled(): boolean {
+    return false
   }
 
   /** Whether the client was answered, or left. */
@@ -68,10 +105,17 @@ export abstract class Relay implements UpstreamHandler {
 
   /** Sends the request to the upstream. */
   protected send(upstream: Upstream, request: UpstreamRequest): void {
+    this.sentAt = performance.now()
     const call = upstream.send(request, this)
     // A send that fails at once has recorded the exchange already.
     if (!this.done) this.call = call
     this.response.onDrain(() => call.resume())
+  }
+
+  onTry(place: UpstreamPlace, before: string | null): void {
+    this.place = place
+    this.attempts++
+    if (before !== null) this.request.trace.retried(place, before)
   }
 
   onInformation(status: number, headers: RawHeaders): void {
@@ -85,7 +129,8 @@ export abstract class Relay implements UpstreamHandler {
   }
 
   onData(chunk: Uint8Array): void {
-    if (!this.firstByteSeen) this.seeFirstByte()
+    if (this.firstByteAt === null) this.seeFirstByte()
+    this.responseBytes += chunk.length
     this.tapChunk(chunk)
     if (!this.response.write(chunk)) this.call?.pause()
   }
@@ -99,9 +144,9 @@ export abstract class Relay implements UpstreamHandler {
   /** The upstream failed, or a step before did. Before the head the client is told; after it the answer breaks off. */
   onError(error: BallastError): void {
     if (this.done) return
-    const { log } = this.relayDeps
-    if (error.source === 'internal') log.error({ err: error.cause, request: this.request.id }, error.message)
-    else log.debug({ err: error, request: this.request.id }, 'a request failed')
+    this.failure = error
+    if (error.source === 'internal')
+      this.relayDeps.log.error({ err: error.cause, request: this.request.id }, error.message)
     if (this.status === 0) this.record(this.response.fail(error, this.ownHeaders()), false)
     else {
       this.response.destroy()
@@ -117,13 +162,27 @@ export abstract class Relay implements UpstreamHandler {
   }
 
   private seeFirstByte(): void {
-    this.firstByteSeen = true
-    this.relayDeps.metrics.firstByte(this.labels, performance.now() - this.request.startedAt)
+    this.firstByteAt = performance.now()
+    this.relayDeps.metrics.firstByte(this.labels, this.firstByteAt - this.request.startedAt)
   }
 
   private record(code: number, whole: boolean): void {
     this.done = true
-    this.relayDeps.metrics.requestFinished(this.labels, code, performance.now() - this.request.startedAt)
+    const durationMs = performance.now() - this.request.startedAt
+    const { metrics, log } = this.relayDeps
+    metrics.requestFinished(this.labels, code, durationMs)
+    this.request.trace.end(code, this)
+    if (logsRequests(log)) this.log(log, code, durationMs)
     this.finished(code, whole)
+  }
+
+  private log(log: Log, status: number, durationMs: number): void {
+    const { id, method, path, client, trace, body } = this.request
+    const { labels, policy, place, attempts, responseBytes, failure } = this
+    const requestBytes = body instanceof Uint8Array ? body.length : body === null ? 0 : null
+    logRequest(log, {
+      ...{ id, method, target: BASE + path, client, status, durationMs, requestBytes, responseBytes },
+      ...{ labels, policy, place, attempts, failure, traceId: trace.traceId },
+    })
   }
 }

@@ -14,11 +14,14 @@ import {
   type UpstreamHandler,
   type UpstreamRequest,
 } from '../domain/ports.ts'
+import type { UpstreamPlace } from '../domain/upstream-place.ts'
 import { findHeader } from '../policy/raw-headers.ts'
+import { UpstreamTrouble } from './upstream-trouble.ts'
 
 /** An upstream, how often to try it again, and what guards it. */
 export interface Target {
   readonly name: string
+  readonly place: UpstreamPlace
   readonly upstream: Upstream
   readonly retries: number
   readonly breaker: Breaker
@@ -34,9 +37,11 @@ const DISCARD_LIMIT = 64 * 1024
 
 /** @param targets in the order they are tried: the upstream itself, then its fallbacks. */
 export function withRetries(name: string, targets: readonly [Target, ...Target[]], log: Log): Upstream {
+  const trouble = new UpstreamTrouble(name, log)
   return {
+    place: targets[0].place,
     send(request, handler) {
-      const call = new RetryingCall(name, targets, log, request, handler)
+      const call = new RetryingCall(name, targets, { log, trouble }, request, handler)
       call.next(0)
       return call
     },
@@ -55,14 +60,22 @@ function isFailure(status: number): boolean {
   return status >= 500
 }
 
+/** Where it is said what goes wrong. */
+interface Told {
+  readonly log: Log
+  readonly trouble: UpstreamTrouble
+}
+
 class RetryingCall implements UpstreamCall {
   private readonly name: string
   private readonly targets: readonly Target[]
-  private readonly log: Log
+  private readonly told: Told
   private readonly request: UpstreamRequest
   readonly handler: UpstreamHandler
   private target = 0
   private retriesUsed = 0
+  /** Why the last try failed; null before there was one. */
+  private failure: string | null = null
   private current: Attempt | null = null
   /** All so far: of those before the current one, the rest of an answer may still be read. */
   private readonly attempts: Attempt[] = []
@@ -72,11 +85,11 @@ class RetryingCall implements UpstreamCall {
   constructor(
     name: string,
     targets: readonly Target[],
-    log: Log,
+    told: Told,
     request: UpstreamRequest,
     handler: UpstreamHandler,
   ) {
-    this.log = log
+    this.told = told
     this.name = name
     this.targets = targets
     this.request = request
@@ -95,10 +108,11 @@ class RetryingCall implements UpstreamCall {
       const attempt = new Attempt(this, this.targets[index]!, pass)
       this.attempts.push(attempt)
       this.current = attempt
+      this.handler.onTry?.(this.targets[index]!.place, this.failure)
       attempt.start(upstream, this.request)
       return
     }
-    this.handler.onError(this.open())
+    this.fail(this.open())
   }
 
   private open(): BallastError {
@@ -114,13 +128,21 @@ class RetryingCall implements UpstreamCall {
     )
   }
 
+  /** There is no answer, or no whole one, and nothing is left to try. */
+  fail(error: BallastError): void {
+    this.told.trouble.failed(error)
+    this.handler.onError(error)
+  }
+
   /**
    * Takes over after a failed attempt, if there is something left to try.
+   * @param failure a status or an error's code.
    * @param headers of the answer, null where there was none.
    * @param again whether the same target may be tried again.
    * @returns whether it did; if not, the attempt's outcome is the client's.
    */
-  takeOver(headers: RawHeaders | null, again: boolean): boolean {
+  takeOver(failure: string, headers: RawHeaders | null, again: boolean): boolean {
+    this.failure = failure
     // It was sent and is gone.
     if (isStream(this.request.body)) return false
     const retriesLeft = this.targets[this.target]!.retries - this.retriesUsed
@@ -148,7 +170,10 @@ class RetryingCall implements UpstreamCall {
 
   /** Says once that a target is left alone. */
   opened(target: string, reason: string): void {
-    this.log.warn({ upstream: target, reason }, 'an upstream keeps failing and is left alone for a while')
+    this.told.log.warn(
+      { upstream: target, reason },
+      'an upstream keeps failing and is left alone for a while',
+    )
   }
 
   get gone(): boolean {
@@ -207,7 +232,7 @@ class Attempt implements UpstreamHandler {
     this.headSeen = true
     if (isFailure(status)) this.failed(`status ${status}`)
     else this.target.breaker.succeed(this.pass)
-    if (isTransient(status) && this.owner.takeOver(headers, true)) this.discarding = true
+    if (isTransient(status) && this.owner.takeOver(String(status), headers, true)) this.discarding = true
     else this.owner.handler.onHead(status, statusText, headers)
   }
 
@@ -225,10 +250,10 @@ class Attempt implements UpstreamHandler {
   onError(error: BallastError): void {
     this.over = true
     if (this.discarding) return
-    if (this.headSeen) return this.owner.handler.onError(error)
+    if (this.headSeen) return this.owner.fail(error)
     this.failed(error.message)
     if (this.owner.gone) return
-    if (!this.owner.takeOver(null, error.retryable)) this.owner.handler.onError(error)
+    if (!this.owner.takeOver(error.code, null, error.retryable)) this.owner.fail(error)
   }
 
   private failed(reason: string): void {

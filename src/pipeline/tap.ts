@@ -36,6 +36,17 @@ export class Tap {
     this.chunks.push(chunk)
   }
 
+  /** The last bytes, at least `most` of them if there are so many. */
+  tail(most: number): Uint8Array {
+    const last: Uint8Array[] = []
+    let size = 0
+    for (let index = this.chunks.length - 1; index >= 0 && size < most; index--) {
+      last.unshift(this.chunks[index]!)
+      size += this.chunks[index]!.length
+    }
+    return Buffer.concat(last).subarray(-most)
+  }
+
   /** The answer's bytes, in memory of their own. */
   copy(): Uint8Array<ArrayBuffer> {
     const bytes = new Uint8Array(this.size)

@@ -4,6 +4,9 @@ import { decodeCompletions } from './completions.ts'
 import { decodeResponses } from './responses.ts'
 import type { DecodedRequest, SurfaceName } from './surface.ts'
 
+/** What is served stands below it. */
+export const BASE = '/v1'
+
 export interface Surface {
   readonly name: SurfaceName
   /** @throws BallastError `ballast_malformed_body`. */

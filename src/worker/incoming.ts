@@ -4,6 +4,7 @@
  */
 import { BallastError, toBallastError } from '../domain/errors.ts'
 import type { Log, Metrics } from '../domain/ports.ts'
+import { noRequestTrace } from '../domain/tracing.ts'
 import { BodyBuffer, bodyTooLarge } from '../http/body.ts'
 import { requireLocal } from '../http/origin.ts'
 import { readTarget, type Target } from '../http/path.ts'
@@ -13,6 +14,7 @@ import { passThrough } from '../pipeline/passthrough.ts'
 import { type PipelineDeps, serve } from '../pipeline/pipeline.ts'
 import type { Recording } from '../pipeline/record.ts'
 import { CLIENT_CLOSED_REQUEST, type Relay, UNROUTED } from '../pipeline/relay.ts'
+import { logRequest, logsRequests } from '../pipeline/request-line.ts'
 import { FetchAnswer } from './answer.ts'
 import type { WorkerSnapshot } from './snapshot.ts'
 
@@ -131,6 +133,7 @@ export class WorkerIncoming {
       receivedAt: this.receivedAt,
       startedAt: this.startedAt,
       bodyReadAt: performance.now(),
+      trace: noRequestTrace,
     }
   }
 
@@ -141,19 +144,25 @@ export class WorkerIncoming {
     if (error.source === 'internal' && error.cause !== undefined) {
       this.deps.log.error({ err: error.cause, request: this.id }, error.message)
     }
-    this.count(this.answer.fail(error, ['x-ballast-request-id', this.id]))
+    this.count(this.answer.fail(error, ['x-ballast-request-id', this.id]), error)
   }
 
   private gone(): void {
     if (this.relay !== null) this.relay.clientGone()
     else if (!this.refused) {
       this.refused = true
-      this.count(CLIENT_CLOSED_REQUEST)
+      this.count(CLIENT_CLOSED_REQUEST, null)
     }
     this.answer.leave()
   }
 
-  private count(status: number): void {
-    this.deps.metrics.requestFinished(UNROUTED, status, performance.now() - this.startedAt)
+  private count(status: number, failure: BallastError | null): void {
+    const { id, client, deps } = this
+    const durationMs = performance.now() - this.startedAt
+    deps.metrics.requestFinished(UNROUTED, status, durationMs)
+    if (!logsRequests(deps.log)) return
+    const { method, url } = this.incoming
+    const target = new URL(url).pathname
+    logRequest(deps.log, { id, method, target, client, status, durationMs, traceId: null, failure })
   }
 }

@@ -1,4 +1,5 @@
 /** The `Log` port on a Worker's console: a line of JSON each, as pino writes them on Node. Composed by `worker.ts`. */
+import { describeError } from '../domain/error-description.ts'
 import type { Log } from '../domain/ports.ts'
 
 const LEVELS = ['debug', 'info', 'warn', 'error'] as const
@@ -10,16 +11,16 @@ export function consoleLog(least: Level): Log {
     if (LEVELS.indexOf(level) < LEVELS.indexOf(least)) return () => {}
     return (fields: Readonly<Record<string, unknown>>, message: string) => {
       const { err, ...rest } = fields
-      const line = { level, msg: message, ...rest, ...(err === undefined ? {} : { err: described(err) }) }
+      const line = { level, msg: message, ...rest, ...(err === undefined ? {} : { err: describeError(err) }) }
       // biome-ignore lint/suspicious/noConsole: a Worker's log is its console.
       console[level](JSON.stringify(line))
     }
   }
-  return { debug: method('debug'), info: method('info'), warn: method('warn'), error: method('error') }
-}
-
-function described(error: unknown): unknown {
-  if (!(error instanceof Error)) return String(error)
-  const { name, message, stack, cause } = error
-  return { type: name, message, stack, ...(cause === undefined ? {} : { cause: described(cause) }) }
+  return {
+    debug: method('debug'),
+    info: method('info'),
+    warn: method('warn'),
+    error: method('error'),
+    isLevelEnabled: (level) => LEVELS.indexOf(level) >= LEVELS.indexOf(least),
+  }
 }

@@ -4,6 +4,7 @@ import { defaultUpstream } from '../config/default-upstream.ts'
 import type { Config } from '../config/parse.ts'
 import { Breaker } from '../domain/breaker.ts'
 import type { Log, Metrics, Upstream } from '../domain/ports.ts'
+import { placeOf } from '../domain/upstream-place.ts'
 import { createAuthenticate } from '../http/auth.ts'
 import { type CreateRate, Limits } from '../http/limits.ts'
 import type { Snapshot } from '../http/served.ts'
@@ -67,7 +68,8 @@ function openUpstreams(
       const { base_url: baseUrl, api_key: apiKey = null, timeout, retries } = settings
       const headers = compileHeaderRules({ ...settings.headers, apiKey })
       const upstream = createFetchUpstream({ name, baseUrl, headers, timeout, metrics })
-      return [name, { name, upstream, retries, breaker: new Breaker(settings.breaker) }]
+      const place = placeOf(name, baseUrl)
+      return [name, { name, place, upstream, retries, breaker: new Breaker(settings.breaker) }]
     }),
   )
   return new Map(

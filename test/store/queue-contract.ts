@@ -27,6 +27,7 @@ export function queueContract(engine: Engine): void {
         policy: 'birds/identity',
         policyHash: 'abc',
         extra: 'trigger',
+        traceparent: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01',
         probability: 0.1,
         messages: [{ role: 'user', content: [{ type: 'text', text: 'x', n: 1e300 }], name: null }],
       })

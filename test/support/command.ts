@@ -46,8 +46,11 @@ export function ballast(
     new Promise<RegExpExecArray>((resolve, reject) => {
       const look = () => {
         const match = pattern.exec(stderr)
-        if (match !== null) resolve(match)
-        return match !== null
+        if (match === null) return false
+        // Else it would look through all that follows again with each piece.
+        child.stderr.off('data', look)
+        resolve(match)
+        return true
       }
       if (look()) return
       child.stderr.on('data', look)

@@ -20,6 +20,7 @@ export const BEFORE_TALLIES = `
   alter table samples drop column assignment;
   alter table samples drop column erased;
   alter table samples drop column takings;
+  alter table samples drop column traceparent;
   delete from kysely_migration where name >= '0004';`
 
 /** Before extra samples, too. */

@@ -22,6 +22,7 @@ export function makeSample(given: Partial<Sample> = {}): Sample {
     probability: 0.5,
     extra: null,
     model: 'ft:birds',
+    traceparent: null,
     unit: `unit-${n}`,
     assignment: 'a1',
     requestedAt: DAY + n * 1_000,
