@@ -250,7 +250,7 @@ describe('docs/commands.md', () => {
     expect(readFileSync(join(folder, 'report.html'), 'utf8')).toContain('<h2>birds</h2>')
     expect(output('plan --rate 0.05 --to')).toContain('requests to the experiment')
     expect(output('calibrate')).toContain('No judged answer of it was labelled yet')
-  }, 120_000)
+  }, 240_000)
 })
 
 describe('docs/judging.md', () => {
