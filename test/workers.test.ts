@@ -44,7 +44,12 @@ async function startWorkers(text: string, workers = 2, environment: Record<strin
   const command = ballast(['serve', '--config', file, '--workers', `${workers}`], environment)
   const [, line] = await command.says(/^(\{.*"ballast serves"\})$/m)
   const { url, admin } = JSON.parse(line!) as { url: string; admin: string }
-  const metrics = async () => await (await fetch(`${admin}/metrics`)).text()
+  const metrics = async () => {
+    const response = await fetch(`${admin}/metrics`).catch((error) => {
+      throw new Error(`it has ended, or does not answer: ${command.child.exitCode}`, { cause: error })
+    })
+    return await response.text()
+  }
   const value = async (name: string, labels: Record<string, string> = {}) =>
     metricValue(await metrics(), name, labels)
   return { ...command, file, url, admin, metrics, value }
