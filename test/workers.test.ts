@@ -46,7 +46,7 @@ async function startWorkers(text: string, workers = 2, environment: Record<strin
   const { url, admin } = JSON.parse(line!) as { url: string; admin: string }
   const metrics = async () => {
     const response = await fetch(`${admin}/metrics`).catch((error) => {
-      throw new Error(`it has ended, or does not answer: ${command.child.exitCode}`, { cause: error })
+      throw new Error(`it has ended, or does not answer: ${command.child.exitCode} ${command.child.signalCode} ${command.said()}`, { cause: error })
     })
     return await response.text()
   }
