@@ -285,7 +285,7 @@ describe.skipIf(!linux)('serve --workers [reads /proc, on Linux]', () => {
     'workers that cannot begin end it with the reason',
     async () => {
       const broken = join(mkdtempSync(join(tmpdir(), 'ballast-')), 'broken.mjs')
-      writeFileSync(broken, "if (process.env.NODE_UNIQUE_ID) throw new Error('no such luck')")
+      writeFileSync(broken, "if (process.argv[1]?.includes('worker-process')) throw new Error('no such luck')")
       const file = configFile(yaml({ upstream: 'http://127.0.0.1:1/v1' }))
       const command = ballast(['serve', '--config', file, '--workers', '2'], {
         NODE_OPTIONS: `--import=${broken}`,

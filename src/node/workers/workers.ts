@@ -115,7 +115,7 @@ export class Workers implements DataSide {
       commit: async () => {
         this.current = snapshot
         previous.leave()
-        const inForce = { config: next, armEvents: this.deps.armEvents() }
+        const inForce = { config: withoutPlace(next), armEvents: this.deps.armEvents() }
         await this.everyone(async (it) => {
           try {
             await it.line.ask('use', inForce, APPLY_MS)
