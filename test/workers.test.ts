@@ -46,7 +46,10 @@ async function startWorkers(text: string, workers = 2, environment: Record<strin
   const { url, admin } = JSON.parse(line!) as { url: string; admin: string }
   const metrics = async () => {
     const response = await fetch(`${admin}/metrics`).catch((error) => {
-      throw new Error(`it has ended, or does not answer: ${command.child.exitCode} ${command.child.signalCode} ${command.said()}`, { cause: error })
+      throw new Error(
+        `it has ended, or does not answer: ${command.child.exitCode} ${command.child.signalCode} ${command.said()}`,
+        { cause: error },
+      )
     })
     return await response.text()
   }
@@ -285,7 +288,10 @@ describe.skipIf(!linux)('serve --workers [reads /proc, on Linux]', () => {
     'workers that cannot begin end it with the reason',
     async () => {
       const broken = join(mkdtempSync(join(tmpdir(), 'ballast-')), 'broken.mjs')
-      writeFileSync(broken, "if (process.argv[1]?.includes('worker-process')) throw new Error('no such luck')")
+      writeFileSync(
+        broken,
+        "if (process.argv[1]?.includes('worker-process')) throw new Error('no such luck')",
+      )
       const file = configFile(yaml({ upstream: 'http://127.0.0.1:1/v1' }))
       const command = ballast(['serve', '--config', file, '--workers', '2'], {
         NODE_OPTIONS: `--import=${broken}`,
