@@ -272,7 +272,7 @@ const main: Suite = {
     ['ballast', 'ballast, plain'],
   ],
   lines: MAIN_LINES,
-  elsewhere: ['6  2,000 streams at a time: npm run bench:streams', '7  workers: there are none yet'],
+  elsewhere: ['6  2,000 streams at a time: npm run bench:streams', '7  workers: --only workers'],
 }
 
 /**
@@ -347,7 +347,37 @@ const features: Suite = {
   elsewhere: [],
 }
 
-export const SUITES: readonly Suite[] = [main, judging, features]
+/** One process and two, on all cores: load and upstream want theirs as well. */
+const workers: Suite = {
+  name: 'workers',
+  targets: [ballast('one worker', PRODUCTION, 1), ballast('two workers', PRODUCTION, 2)],
+  loads: {
+    busy: { ...BUSY, part: 'workers' },
+    delayed: {
+      ...DELAYED,
+      part: 'workers',
+      title: '2 KB chat, upstream of 50 ms, 256 connections',
+      connections: 256,
+    },
+  },
+  rows: [
+    { id: 'rate32', load: 'busy', title: 'requests/s, 32 connections', figure: rate },
+    { id: 'cpu', load: 'busy', title: 'CPU per request, µs', figure: perRequest },
+    { id: 'p99-32', load: 'busy', title: 'p99, 32 connections, ms', figure: (seen) => seen.p99 },
+    {
+      id: 'rate-delayed',
+      load: 'delayed',
+      title: 'requests/s, upstream of 50 ms, 256 connections',
+      figure: rate,
+    },
+    { id: 'cpu-delayed', load: 'delayed', title: 'CPU per request at that, µs', figure: perRequest },
+  ],
+  ratios: [['two workers', 'one worker']],
+  lines: [],
+  elsewhere: [],
+}
+
+export const SUITES: readonly Suite[] = [main, judging, features, workers]
 /** What `--only` may name, and what runs without it. */
 export const PARTS = [...new Set(SUITES.flatMap(({ loads }) => Object.values(loads).map(({ part }) => part)))]
 export const USUAL_PARTS = ['requests', 'latency', 'streams', 'bodies']

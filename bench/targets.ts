@@ -134,7 +134,8 @@ function readPackage(): { readonly version: string; readonly scripts: { readonly
 }
 
 /** ballast as `npm start` runs it: the source, by Node. */
-export function ballast(name: string, settings: Settings): Target {
+/** @param workers processes that serve, on all cores; left out: one, on the proxy's core. */
+export function ballast(name: string, settings: Settings, workers?: number): Target {
   return {
     name,
     version: () => readPackage().version,
@@ -152,8 +153,10 @@ export function ballast(name: string, settings: Settings): Target {
               `--cpu-prof-dir=${join(profiles, name.replaceAll(/\W+/g, '-'))}`,
             ]
       const program = join(ROOT, 'src/cli/main.ts')
-      const command = [process.execPath, ...startFlags(), ...profile, program, 'serve', '--config', file]
-      const started = await processes.serve(name, command, cores.proxy, urlOf)
+      const serve = ['serve', '--config', file, ...(workers === undefined ? [] : ['--workers', `${workers}`])]
+      const command = [process.execPath, ...startFlags(), ...profile, program, ...serve]
+      const all = cores.proxy === null ? null : `${cores.proxy},${cores.load}`
+      const started = await processes.serve(name, command, workers === undefined ? cores.proxy : all, urlOf)
       return {
         port: Number(new URL(started.ready).port),
         headers: [AUTHORIZATION],

@@ -3,23 +3,23 @@ import type { Server } from 'node:http'
 import { join } from 'node:path'
 import { createAdaptorServer } from '@hono/node-server'
 import { createPrometheusMetrics } from './adapters/metrics-prom.ts'
+import { MetricSums } from './adapters/metrics-sum.ts'
 import type { Config } from './config/load.ts'
 import { formatAddress } from './config/values.ts'
 import type { Log } from './domain/ports.ts'
 import type { Report } from './domain/report.ts'
 import { noTracing, type Tracing } from './domain/tracing.ts'
 import { createAdmin } from './http/admin.ts'
-import { createDataPlane } from './http/data-plane.ts'
+import { createMemoryRate } from './http/rate-memory.ts'
 import { ArmEvents, armStatesOf } from './node/arm-events.ts'
 import { Control } from './node/control.ts'
 import { Office } from './node/office.ts'
 import { ReloadHistory } from './node/reload-history.ts'
 import type { Reload, Reloadable } from './node/reloads.ts'
-import { closeServer, LATE_MS, listen } from './node/servers.ts'
-import { ServedSnapshot } from './node/snapshot.ts'
+import { closeServer, listen } from './node/servers.ts'
+import { type DataSide, Serving } from './node/serving.ts'
 import { logWarnings, tryReload } from './node/try-reload.ts'
-import { UpstreamPools } from './node/upstreams.ts'
-import { Recorder } from './pipeline/record.ts'
+import { Workers } from './node/workers/workers.ts'
 import type { Plan } from './policy/compile.ts'
 
 /** The folder of policies that ships with ballast: what `policies: catalog` stands for. */
@@ -33,14 +33,14 @@ export interface Ballast extends Reloadable {
   readonly plan: Plan
   /** The report of every experiment that has a check. */
   reports(): Promise<readonly Report[]>
+  /** Resolves with the error after which it serves no more and is to be closed; never, where it serves. */
+  readonly failure: Promise<Error>
   /** Resolves when every request answered so far is stored and judged. */
   settle(): Promise<void>
   /** Takes no new connections, lets running requests end within `drainMs` (default `limits.drain`), stores what is pending, and closes everything. */
   close(drainMs?: number): Promise<void>
 }
 
-/** Longer than the idle timeout of common load balancers, so that they and not ballast close idle connections. */
-const KEEP_ALIVE_MS = 75_000
 const SETTLE_POLL_MS = 20
 /** For the office to answer the control plane: so long a scrape waits at most. */
 const ANSWER_MS = 5_000
@@ -52,27 +52,41 @@ export interface BallastOptions {
   readonly judges?: boolean
   /** Default: nothing is traced. It is closed with ballast. */
   readonly tracing?: Tracing
+  /** Processes that serve requests behind one socket; left out, this process serves them itself. */
+  readonly workers?: number
 }
 
 /** @throws Error when the store cannot be opened or an address is in use; nothing is left running. */
 export async function startBallast(
   config: Config,
   log: Log,
-  { judges = true, tracing = noTracing }: BallastOptions = {},
+  { judges = true, tracing = noTracing, workers = 1 }: BallastOptions = {},
 ): Promise<Ballast> {
-  const metrics = createPrometheusMetrics()
+  const sums = workers > 1 ? new MetricSums({ ofProcess: true }) : null
+  const metrics = sums === null ? createPrometheusMetrics() : sums.metrics
   const office = await Office.start(config, { judges, traced: tracing !== noTracing, metrics, log })
-  const recorder = new Recorder({ keeper: office, metrics, log })
-  const pools = new UpstreamPools(metrics, log)
-  const armEvents = new ArmEvents({ store: office, metrics, log })
-  const lasting = { pools, recorder, metrics, log }
-  let current: ServedSnapshot
+  let fleet: Workers | null = null
+  let data: DataSide
+  const armEvents = new ArmEvents({
+    store: office,
+    metrics,
+    log,
+    changed: (events) => data.switchArms(events),
+  })
   try {
-    current = new ServedSnapshot(config, lasting, null)
+    if (sums === null) {
+      const createRate = createMemoryRate
+      data = new Serving(config, { keeper: office, metrics, tracing, log, createRate, processes: 1 })
+    } else {
+      const count = (counted: Parameters<typeof sums.add>[0]) => void sums.add(counted)
+      fleet = new Workers(config, workers, { office, armEvents: () => armEvents.inForce, count, log })
+      data = fleet
+    }
   } catch (error) {
     await office.close()
     throw error
   }
+  let current = config
 
   const troubled = <T>(error: unknown, instead: T): T => {
     log.error({ err: error }, 'the store could not be read for the metrics')
@@ -82,36 +96,32 @@ export async function startBallast(
     // A store in trouble takes its own series away, not the others.
     reports: () => office.reports(ANSWER_MS).catch((error: unknown) => troubled(error, [])),
     queue: () => office.queue(ANSWER_MS).catch((error: unknown) => troubled(error, null)),
-    configHash: () => current.config.hash,
-    upstreams: () => current.standings(),
-    requestsInFlight: () => current.limits.inFlight,
-    armStates: () => armStatesOf(current.plan),
+    configHash: () => current.hash,
+    upstreams: () =>
+      data.upstreamStates().map(({ upstream, breaker }) => ({ upstream, open: breaker !== 'closed' })),
+    requestsInFlight: () => data.requestsInFlight,
+    armStates: () => armStatesOf(data.plan),
+    ...(fleet !== null && { workers: () => fleet.standing }),
   })
 
-  let [draining, refusing] = [false, false]
-  const data = createDataPlane({
-    enter: () => current.enter(),
-    limits: config.limits,
-    metrics,
-    log,
-    tracing,
-    draining: () => draining,
-    refusing: () => refusing,
-  })
-  data.keepAliveTimeout = KEEP_ALIVE_MS
+  let draining = false
   const reloads = new ReloadHistory()
   const app = createAdmin({
-    metrics: () => metrics.expose(),
+    metrics: async () => {
+      await data.gather()
+      return await metrics.expose()
+    },
     api: new Control({
       office,
       armEvents,
       reloads,
-      current: () => current,
+      config: () => current,
+      data,
       draining: () => draining,
       log,
     }),
-    notReady: () => (draining ? 'draining' : null),
-    token: () => current.config.admin.token ?? null,
+    notReady: () => (draining ? 'draining' : data.notReady),
+    token: () => current.admin.token ?? null,
     log,
   })
   const admin = createAdaptorServer({ fetch: app.fetch, overrideGlobalObjects: false }) as Server
@@ -119,20 +129,20 @@ export async function startBallast(
   const closeParts = async () => {
     const lastStoring = office.giveUpAfter(LAST_STORING_MS)
     await armEvents.stop()
-    await recorder.close()
+    await data.finish()
     clearTimeout(lastStoring)
-    await Promise.all([pools.close(), office.close()])
+    await office.close()
   }
   let url: string
   let adminUrl: string
   try {
     await armEvents.begin()
-    armEvents.use(current.plan)
-    url = `http://${formatAddress(await listen(data, config.listen))}/v1`
+    armEvents.use(data.plan)
+    url = `http://${formatAddress(await data.begin())}/v1`
     adminUrl = `http://${formatAddress(await listen(admin, config.admin.listen))}`
     await office.use(config)
   } catch (error) {
-    await Promise.all([closeServer(data, 0), closeServer(admin, 0)])
+    await Promise.all([data.drain(0), closeServer(admin, 0)])
     await closeParts()
     throw error
   }
@@ -141,25 +151,24 @@ export async function startBallast(
 
   /** Puts a configuration in force for every request that begins from now on. */
   const apply = async (next: Config) => {
-    const previous = current
-    const snapshot = new ServedSnapshot(next, lasting, previous)
+    const prepared = data.prepare(next)
     try {
       await office.use(next)
     } catch (error) {
-      snapshot.leave()
+      prepared.discard()
       throw error
     }
-    armEvents.use(snapshot.plan)
-    current = snapshot
-    previous.leave()
+    armEvents.use(prepared.plan)
+    current = next
+    await prepared.commit()
   }
 
   const reload = async (read: (running: Config) => Config): Promise<Reload> => {
-    const running = current.config
+    const running = current
     if (draining) return { outcome: 'unchanged', folders: running.folders }
     const reload = await tryReload(running, read, apply, log)
     metrics.configReload(reload.outcome)
-    reloads.add(reload, current.config.hash)
+    reloads.add(reload, current.hash)
     return reload
   }
   /** One after the other. */
@@ -169,31 +178,25 @@ export async function startBallast(
     url,
     adminUrl,
     get plan() {
-      return current.plan
+      return data.plan
     },
     get config() {
-      return current.config
+      return current
     },
+    failure: data.failure,
     reports: () => office.freshReports(),
     reload(read) {
       reloading = reloading.then(() => reload(read))
       return reloading
     },
     async settle() {
-      await recorder.settle()
+      await data.settle()
       while ((await office.queue()).depth > 0)
         await new Promise((resolve) => setTimeout(resolve, SETTLE_POLL_MS))
     },
-    async close(drainMs = current.config.limits.drain) {
+    async close(drainMs = current.limits.drain) {
       draining = true
-      const late = setTimeout(
-        () => {
-          refusing = true
-        },
-        Math.min(LATE_MS, drainMs),
-      )
-      await closeServer(data, drainMs)
-      clearTimeout(late)
+      await data.drain(drainMs)
       await closeParts()
       await closeServer(admin, 0)
       await tracing.close()

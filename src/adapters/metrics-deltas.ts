@@ -1,10 +1,17 @@
 /**
  * The `Metrics` port for who counts but is not asked: gathers what was counted, to be added up elsewhere. For a Worker's
- * isolates, whose memory goes with them; `metrics-sum.ts` adds up. Composed by `worker.ts`.
+ * isolates, whose memory goes with them, and for the workers of `serve --workers`; `metrics-sum.ts` adds up. Composed by
+ * `worker.ts` and `node/workers/worker-process.ts`.
  */
 import type { Metrics } from '../domain/ports.ts'
-import { type Counter, countedMetrics, type Histogram, type SeriesMaker } from './metrics-prom-counted.ts'
-import type { Observed } from './metrics-prom-series.ts'
+import {
+  type Counter,
+  countedMetrics,
+  type Histogram,
+  type SeriesMaker,
+  type SeriesOptions,
+} from './metrics-prom-counted.ts'
+import { type Observed, SeriesTree } from './metrics-prom-series.ts'
 
 /** What was counted of one series since the last time: an amount, or observations by bucket. */
 export interface SeriesDelta {
@@ -29,26 +36,27 @@ export interface Counted {
   readonly judges: readonly JudgeState[]
 }
 
-interface Growing {
-  readonly name: string
-  readonly values: readonly string[]
-  added: number | { readonly buckets: number[]; sum: number }
+/** Since the last time. */
+interface GrowingCount {
+  amount: number
+}
+interface GrowingObserved {
+  buckets: number[]
+  sum: number
+  count: number
 }
 
 export class MetricDeltas {
   readonly metrics: Metrics
-  private series = new Map<string, Growing>()
+  private readonly counts = new Map<string, SeriesTree<GrowingCount>>()
+  private readonly observed = new Map<string, SeriesTree<GrowingObserved>>()
   private judges = new Map<string, JudgeState>()
+  private changed = false
 
   constructor() {
     const make: SeriesMaker = {
-      counter: ({ name }): Counter => ({
-        inc: (...values) => this.add(name, values, 1),
-        add: (amount, ...values) => this.add(name, values, amount),
-      }),
-      histogram: ({ name }, bounds): Histogram => ({
-        observe: (amount, ...values) => this.observe(name, values, bounds, amount),
-      }),
+      counter: (options) => this.counter(options),
+      histogram: (options, bounds) => this.histogram(options, bounds),
     }
     this.metrics = {
       ...countedMetrics(make),
@@ -59,45 +67,65 @@ export class MetricDeltas {
       officeRestart() {},
     }
     // Series that begin at 0 do so where they are added up.
-    this.series.clear()
+    this.changed = false
   }
 
   get empty(): boolean {
-    return this.series.size === 0 && this.judges.size === 0
+    return !this.changed && this.judges.size === 0
   }
 
   /** What was counted since the last time; it begins anew. */
   take(): Counted {
-    const counted = { series: [...this.series.values()], judges: [...this.judges.values()] }
-    this.series = new Map()
-    this.judges = new Map()
-    return counted
-  }
-
-  private at(name: string, values: readonly string[], first: () => Growing['added']): Growing {
-    const key = [name, ...values].join('\0')
-    let growing = this.series.get(key)
-    if (growing === undefined) {
-      growing = { name, values, added: first() }
-      this.series.set(key, growing)
+    const series: SeriesDelta[] = []
+    for (const [name, { all }] of this.counts) {
+      for (const { values, state } of all) {
+        if (state.amount === 0) continue
+        series.push({ name, values, added: state.amount })
+        state.amount = 0
+      }
     }
-    return growing
+    for (const [name, { all }] of this.observed) {
+      for (const { values, state } of all) {
+        if (state.count === 0) continue
+        series.push({ name, values, added: { buckets: state.buckets, sum: state.sum } })
+        state.buckets = new Array<number>(state.buckets.length).fill(0)
+        state.sum = 0
+        state.count = 0
+      }
+    }
+    const judges = [...this.judges.values()]
+    this.judges = new Map()
+    this.changed = false
+    return { series, judges }
   }
 
-  private add(name: string, values: readonly string[], amount: number): void {
-    const growing = this.at(name, values, () => 0)
-    growing.added = (growing.added as number) + amount
+  private counter({ name, labelNames }: SeriesOptions): Counter {
+    const tree = new SeriesTree<GrowingCount>(labelNames, () => ({ amount: 0 }))
+    this.counts.set(name, tree)
+    const add = (amount: number, ...values: string[]) => {
+      tree.at(...values).amount += amount
+      this.changed = true
+    }
+    return { add, inc: (...values) => add(1, ...values) }
   }
 
-  private observe(name: string, values: readonly string[], bounds: readonly number[], amount: number): void {
-    const { added } = this.at(name, values, () => ({
+  private histogram({ name, labelNames }: SeriesOptions, bounds: readonly number[]): Histogram {
+    const tree = new SeriesTree<GrowingObserved>(labelNames, () => ({
       buckets: new Array<number>(bounds.length + 1).fill(0),
       sum: 0,
+      count: 0,
     }))
-    const observed = added as { readonly buckets: number[]; sum: number }
-    let bucket = 0
-    while (bucket < bounds.length && amount > bounds[bucket]!) bucket++
-    observed.buckets[bucket]!++
-    observed.sum += amount
+    this.observed.set(name, tree)
+    return {
+      observe: (amount, ...values) => {
+        const state = tree.at(...values)
+        let bucket = 0
+        while (bucket < bounds.length && amount > bounds[bucket]!) bucket++
+        state.buckets[bucket]!++
+        state.sum += amount
+        state.count++
+        this.changed = true
+      },
+    }
   }
 }

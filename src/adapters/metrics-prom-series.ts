@@ -14,8 +14,13 @@ interface Line {
 }
 
 /** What is kept for each combination of label values, found without building a key. */
-class SeriesTree<S> {
-  readonly all: { readonly labels: Readonly<Record<string, string>>; readonly state: S }[] = []
+export class SeriesTree<S> {
+  readonly all: {
+    readonly labels: Readonly<Record<string, string>>
+    /** Of the labels, in their order. */
+    readonly values: readonly string[]
+    readonly state: S
+  }[] = []
   private readonly root = new Map<string, unknown>()
   private readonly labelNames: readonly string[]
   private readonly create: () => S
@@ -46,7 +51,7 @@ class SeriesTree<S> {
     }
     node.set(values[last]!, state)
     const labels = Object.fromEntries(this.labelNames.map((name, index) => [name, values[index]!]))
-    this.all.push({ labels, state })
+    this.all.push({ labels, values, state })
     return state
   }
 }

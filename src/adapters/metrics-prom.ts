@@ -16,6 +16,20 @@ export interface PrometheusSources {
   /** Null where nobody knows. */
   readonly requestsInFlight: () => number | null
   readonly armStates: () => readonly (ArmState & { readonly experiment: string; readonly arm: string })[]
+  /** Left out where one process serves by itself. */
+  readonly workers?: () => WorkersStanding
+}
+
+/** How the processes stand that serve requests. */
+export interface WorkersStanding {
+  readonly restarts: number
+  readonly workers: readonly {
+    /** Its number, which whoever replaces it takes over. */
+    readonly worker: string
+    readonly state: 'starting' | 'serving' | 'draining'
+    /** Since it began; null where it has not told yet. */
+    readonly used: { readonly cpuSeconds: number; readonly residentBytes: number } | null
+  }[]
 }
 
 /** Whether the breaker of an upstream is open: it keeps failing and is left alone. */
@@ -161,6 +175,41 @@ export function createPrometheusMetrics({
       for (const { upstream, open } of sources?.upstreams() ?? []) self.set({ upstream }, open ? 1 : 0)
     },
   )
+  gauge(
+    'ballast_workers',
+    'Processes that serve requests (serve --workers), by state.',
+    ['state'],
+    (self) => {
+      const standing = sources?.workers?.()
+      if (standing === undefined) return
+      for (const state of ['starting', 'serving', 'draining'])
+        self.set({ state }, standing.workers.filter((it) => it.state === state).length)
+    },
+  )
+  new Counter({
+    name: 'ballast_worker_restarts_total',
+    help: 'Times a worker (serve --workers) has died and was replaced.',
+    registers,
+    collect() {
+      this.reset()
+      this.inc(sources?.workers?.().restarts ?? 0)
+    },
+  })
+  new Counter({
+    name: 'ballast_worker_cpu_seconds_total',
+    help: 'User and system time of each worker; one that replaces another begins at 0.',
+    labelNames: ['worker'],
+    registers,
+    collect() {
+      this.reset()
+      for (const { worker, used } of sources?.workers?.().workers ?? [])
+        if (used !== null) this.inc({ worker }, used.cpuSeconds)
+    },
+  })
+  gauge('ballast_worker_resident_memory_bytes', 'Resident memory of each worker.', ['worker'], (self) => {
+    for (const { worker, used } of sources?.workers?.().workers ?? [])
+      if (used !== null) self.set({ worker }, used.residentBytes)
+  })
   gauge('ballast_config_info', 'The running configuration.', ['hash'], (self) => {
     if (sources !== null) self.set({ hash: sources.configHash() }, 1)
   })

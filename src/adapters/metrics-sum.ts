@@ -1,6 +1,6 @@
 /**
  * Adds up what many have counted (`metrics-deltas.ts`) and exposes it to Prometheus as one. Whoever holds it keeps its
- * numbers: it tells what each series has come to. For the Worker's metrics object.
+ * numbers: it tells what each series has come to. For the Worker's metrics object, and for a ballast with several workers.
  */
 import type { Counted, SeriesDelta } from './metrics-deltas.ts'
 import { createPrometheusMetrics, type PrometheusMetrics } from './metrics-prom.ts'
@@ -19,9 +19,10 @@ export class MetricSums {
   private readonly histograms = new Map<string, HistogramSeries>()
   private readonly sums = new Map<string, SeriesSum>()
 
-  constructor() {
+  /** @param ofProcess whether this process's own memory, processor time and the like are told, too. */
+  constructor({ ofProcess = false }: { readonly ofProcess?: boolean } = {}) {
     this.metrics = createPrometheusMetrics({
-      ofProcess: false,
+      ofProcess,
       series: (registry) => ({
         counter: (options) => {
           const series = new CounterSeries(registry, options)

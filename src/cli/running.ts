@@ -17,6 +17,8 @@ export interface RunningOptions {
 /** Something that runs by a configuration until it is told to stop. */
 export interface Running extends Reloadable {
   close(): Promise<void>
+  /** Resolves with the error after which it does its work no more. */
+  readonly failure?: Promise<Error>
 }
 
 export interface RunOptions<R extends Running> {
@@ -63,10 +65,15 @@ export async function runUntilStopped<R extends Running>(
   })
   if (asked) void reloads.reload()
   begun(running, log)
-  const signal = await stop
-  log.info({ signal }, ending)
+  const [signal, failure] = await Promise.race([
+    stop.then((signal) => [signal, null] as const),
+    ...(running.failure === undefined ? [] : [running.failure.then((error) => [null, error] as const)]),
+  ])
+  if (failure !== null) log.error({ err: failure }, ending)
+  else log.info({ signal }, ending)
   await Promise.all([running.close(), reloads.close()])
   log.info({}, ended)
+  if (failure !== null) throw failure
   // What is left, such as telemetry on its way to a collector that is away, must not hold it up.
   process.exit()
 }

@@ -33,6 +33,8 @@ export interface ArmEventsDeps {
   readonly store: Pick<Store, 'armEvents'>
   readonly metrics: Pick<Metrics, 'armEvent'>
   readonly log: Log
+  /** Told of what is in force when that has changed. */
+  readonly changed: (events: readonly ArmEvent[]) => Promise<void>
 }
 
 /** Keeps the switches of the plan in force up to date. */
@@ -53,6 +55,11 @@ export class ArmEvents {
     this.seen = new Set(this.events.map(({ id }) => id))
   }
 
+  /** The latest of each arm that has one, oldest first, as read last. */
+  get inForce(): readonly ArmEvent[] {
+    return this.events
+  }
+
   /** Throws the switches of this plan from now on, at once by what was read last. */
   use(plan: Pick<Plan, 'experiments'>): void {
     this.plan = plan
@@ -69,7 +76,7 @@ export class ArmEvents {
 
   /** Asks the store once. A store in trouble leaves the switches as they are. */
   async poll(): Promise<void> {
-    const { store, metrics, log } = this.deps
+    const { store, metrics, log, changed } = this.deps
     try {
       this.events = await store.armEvents()
     } catch (error) {
@@ -84,6 +91,7 @@ export class ArmEvents {
       metrics.armEvent(experiment, arm, action, by)
       log.warn({ experiment, arm, action, by, reason }, IN_WORDS[action])
     }
+    await changed(this.events)
   }
 }
 

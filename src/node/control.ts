@@ -1,4 +1,5 @@
 /** Answers what the control plane's `/api` asks: from the configuration in force, and from the back office. Composed by `node.ts`. */
+import type { Config } from '../config/load.ts'
 import { shownConfig } from '../config/shown.ts'
 import type { Log } from '../domain/ports.ts'
 import type { Api, ArmCommand, SampleQuestion, ShownConfig, ShownStatus } from '../http/api/api.ts'
@@ -6,7 +7,7 @@ import type { ArmEvents } from './arm-events.ts'
 import type { JudgeModelState, JudgingState } from './judging.ts'
 import type { Office } from './office.ts'
 import type { ReloadHistory } from './reload-history.ts'
-import type { ServedSnapshot } from './snapshot.ts'
+import type { DataSide } from './serving.ts'
 
 /** For the back office to answer. */
 const ANSWER_MS = 5_000
@@ -17,7 +18,9 @@ export interface ControlDeps {
   readonly office: Pick<Office, 'reports' | 'atDesk'>
   readonly armEvents: Pick<ArmEvents, 'poll'>
   readonly reloads: ReloadHistory
-  readonly current: () => ServedSnapshot
+  /** In force. */
+  readonly config: () => Config
+  readonly data: Pick<DataSide, 'plan' | 'gather' | 'upstreamStates'>
   readonly draining: () => boolean
   readonly log: Log
 }
@@ -30,9 +33,9 @@ export class Control implements Api {
   }
 
   async status(): Promise<ShownStatus> {
-    const { current, reloads, draining } = this.deps
-    const { config } = current()
-    const judging = await this.judging()
+    const { data, reloads, draining } = this.deps
+    const config = this.deps.config()
+    const [judging] = await Promise.all([this.judging(), data.gather()])
     return {
       at: iso(Date.now()),
       started_at: iso(reloads.startedAt),
@@ -40,16 +43,14 @@ export class Control implements Api {
       config: { hash: config.hash, since: iso(reloads.since), failed_at: isoOrNull(reloads.failedAt) },
       judging: judging === null ? null : shownJudging(judging),
       trouble: judging === null ? 'The back office or the store does not answer; the log says why.' : null,
-      upstreams: current()
-        .upstreamStates()
-        .map(({ retryInMs, ...rest }) => ({ ...rest, retry_in_ms: retryInMs })),
-      experiments: current().plan.experiments.map(({ name }) => name),
+      upstreams: data.upstreamStates().map(({ retryInMs, ...rest }) => ({ ...rest, retry_in_ms: retryInMs })),
+      experiments: data.plan.experiments.map(({ name }) => name),
     }
   }
 
   config(): ShownConfig {
-    const { current, reloads } = this.deps
-    const { config } = current()
+    const { reloads } = this.deps
+    const config = this.deps.config()
     return {
       hash: config.hash,
       since: iso(reloads.since),

@@ -14,6 +14,7 @@ import type { Log, Metrics } from '../domain/ports.ts'
 import type { Report } from '../domain/report.ts'
 import type { DrawnOutcome } from '../domain/sample.ts'
 import type { ArmEvent, QueueStatus } from '../domain/store.ts'
+import type { FiledExchange } from '../pipeline/filing.ts'
 import type { CountedExposures, Keeper, SampledExchange } from '../pipeline/record.ts'
 import type { DeskRequests } from './desk-requests.ts'
 import {
@@ -108,10 +109,22 @@ export class Office implements Keeper {
     return this.ask('expose', exposures)
   }
 
-  keep({ body, tap, ...facts }: SampledExchange): Promise<DrawnOutcome> {
+  keep({ tap, ...exchange }: SampledExchange): Promise<DrawnOutcome> {
+    return this.hand(exchange, () => tap.copy())
+  }
+
+  /** One that is in one piece already: a worker's. */
+  file({ answer, ...exchange }: FiledExchange): Promise<DrawnOutcome> {
+    return this.hand(exchange, () => new Uint8Array(answer))
+  }
+
+  private hand(
+    { body, ...facts }: Omit<FiledExchange, 'answer'>,
+    copyAnswer: () => Uint8Array<ArrayBuffer>,
+  ): Promise<DrawnOutcome> {
     // A view would take all of the memory it looks at along, which may be much more.
     const make = () => {
-      const [request, answer] = [new Uint8Array(body), tap.copy()]
+      const [request, answer] = [new Uint8Array(body), copyAnswer()]
       return { argument: { ...facts, body: request, answer }, transfer: [request.buffer, answer.buffer] }
     }
     return this.request('file', make) as Promise<DrawnOutcome>

@@ -1,18 +1,17 @@
 /**
  * One configuration as requests are served by it. Made when ballast starts and at each reload; a request keeps the one
- * it began with. Composed by `node.ts`.
+ * it began with. Made by `serving.ts`.
  */
 import { defaultUpstream } from '../config/default-upstream.ts'
-import type { Config } from '../config/load.ts'
 import type { Log, Metrics } from '../domain/ports.ts'
 import { createAuthenticate } from '../http/auth.ts'
-import { Limits } from '../http/limits.ts'
-import { createMemoryRate } from '../http/rate-memory.ts'
+import { type CreateRate, Limits } from '../http/limits.ts'
 import type { Snapshot } from '../http/served.ts'
 import type { PipelineDeps } from '../pipeline/pipeline.ts'
 import type { Recorder } from '../pipeline/record.ts'
 import { compilePlan, type Plan } from '../policy/compile.ts'
 import { Classifiers } from './classifiers.ts'
+import type { OfficeConfig } from './office-messages.ts'
 import { type OpenUpstreams, type UpstreamPools, type UpstreamState, upstreamStates } from './upstreams.ts'
 
 /** What stays, whatever the configuration. */
@@ -21,10 +20,14 @@ export interface Lasting {
   readonly recorder: Recorder
   readonly metrics: Metrics
   readonly log: Log
+  /** Where requests per minute are counted. */
+  readonly createRate: CreateRate
+  /** Processes that serve together: each takes such a part of the requests at a time, and one at least. */
+  readonly processes: number
 }
 
 export class ServedSnapshot implements Snapshot {
-  readonly config: Config
+  readonly config: OfficeConfig
   readonly plan: Plan
   readonly pipeline: PipelineDeps
   readonly authenticate: Snapshot['authenticate']
@@ -39,15 +42,20 @@ export class ServedSnapshot implements Snapshot {
   private users = 1
 
   /** @param previous the one in force, whose unchanged parts are kept. @throws when it cannot be made; nothing is left open. */
-  constructor(config: Config, lasting: Lasting, previous: ServedSnapshot | null) {
-    const { pools, recorder, metrics, log } = lasting
+  constructor(config: OfficeConfig, lasting: Lasting, previous: ServedSnapshot | null) {
+    const { pools, recorder, metrics, log, createRate, processes } = lasting
     const clients = Array.isArray(config.clients) ? config.clients : null
     this.config = config
     this.classifiers = new Classifiers(config, { metrics, log }, previous?.classifiers ?? null)
     this.plan = compilePlan(config, this.classifiers.create)
     this.authenticate = createAuthenticate(clients)
     this.localOnly = config.clients === undefined
-    this.limits = new Limits(config.limits.concurrent, clients ?? [], createMemoryRate, previous?.limits)
+    const part = (most: number) => Math.max(1, Math.floor(most / processes))
+    const parts = (clients ?? []).map(({ concurrent, ...client }) => ({
+      ...client,
+      ...(concurrent !== undefined && { concurrent: part(concurrent) }),
+    }))
+    this.limits = new Limits(part(config.limits.concurrent), parts, createRate, previous?.limits)
     this.largestBody = config.limits.body
     this.stallMs = config.limits.stall
     this.pools = pools
@@ -61,11 +69,6 @@ export class ServedSnapshot implements Snapshot {
       log,
       expose: config.expose,
     }
-  }
-
-  /** Which upstreams are left alone, for the metrics. */
-  standings() {
-    return [...this.upstreams.parts].map(([upstream, { breaker }]) => ({ upstream, open: breaker.tripped }))
   }
 
   upstreamStates(): UpstreamState[] {

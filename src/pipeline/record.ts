@@ -93,6 +93,8 @@ export interface RecorderDeps {
   readonly keeper: Keeper
   readonly metrics: Metrics
   readonly log: Log
+  /** Processes that hand over to one keeper: each may let such a part of it all wait. Default 1. */
+  readonly processes?: number
 }
 
 export class Recorder implements Recording {
@@ -109,9 +111,15 @@ export class Recorder implements Recording {
   private readonly flushing = new Set<Promise<void>>()
   private waitingBytes = 0
   private readonly timer: NodeJS.Timeout
+  private readonly mostWaiting: number
+  private readonly mostBytes: number
 
   constructor(deps: RecorderDeps) {
     this.deps = deps
+    const { processes = 1 } = deps
+    this.mostWaiting = Math.max(1, Math.floor(MAX_WAITING / processes))
+    // One exchange of the largest fits, always.
+    this.mostBytes = Math.max(2 * TAP_LIMIT, Math.floor(MAX_WAITING_BYTES / processes))
     this.timer = setInterval(() => {
       // While the keeper is busy they add up here.
       if (this.flushing.size === 0) this.flush()
@@ -138,13 +146,13 @@ export class Recorder implements Recording {
   }
 
   get full(): boolean {
-    return this.storing + this.finished.length >= MAX_WAITING || this.waitingBytes >= MAX_WAITING_BYTES
+    return this.storing + this.finished.length >= this.mostWaiting || this.waitingBytes >= this.mostBytes
   }
 
   keep(exchange: SampledExchange): void {
     if (exchange.body.length > TAP_LIMIT) return this.count(exchange, 'too_large')
     const bytes = sizeOf(exchange)
-    if (this.full || this.waitingBytes + bytes > MAX_WAITING_BYTES) return this.count(exchange, 'overload')
+    if (this.full || this.waitingBytes + bytes > this.mostBytes) return this.count(exchange, 'overload')
     this.waitingBytes += bytes
     this.finished.push(exchange)
     if (this.finished.length >= TOGETHER) this.handOver()

@@ -56,7 +56,7 @@ export function ballast(
       child.stderr.on('data', look)
       child.on('close', () => look() || reject(new Error(`it ended without saying ${pattern}:\n${stderr}`)))
     })
-  return { child, finished, says }
+  return { child, finished, says, said: () => stderr }
 }
 
 /** A configuration in a folder of its own. @returns its path. */
