@@ -1,13 +1,12 @@
 /**
  * The judge over the configurations that follow each other: replaced when its settings change. Composed by
- * `back-office.ts` and by `judge-process.ts`.
+ * `back-office.ts`, by `judge-process.ts` and by the Worker's office.
  */
 import { isDeepStrictEqual } from 'node:util'
 import { createOpenAIJudge } from '../adapters/judge-openai.ts'
-import type { OpenStore } from '../adapters/store.ts'
-import type { Config } from '../config/load.ts'
+import type { Config } from '../config/parse.ts'
 import type { JudgeModel, Log, Metrics } from '../domain/ports.ts'
-import type { QueueStatus } from '../domain/store.ts'
+import type { Queue, QueueStatus, Store } from '../domain/store.ts'
 import type { Budget, Standing, Trouble } from '../judge/gate.ts'
 import { JudgeWorker } from '../judge/worker.ts'
 
@@ -15,7 +14,13 @@ import { JudgeWorker } from '../judge/worker.ts'
 export type JudgingConfig = Pick<Config, 'judge' | 'upstreams' | 'checks' | 'samples'>
 
 export interface JudgingDeps {
-  readonly store: OpenStore
+  readonly store: Store &
+    Queue & {
+      /** Takes no more than this many waiting samples from now on. */
+      limitQueue(limit: number): void
+    }
+  /** Whether it judges when it is told to (`drain`), and not all the time. Default false. */
+  readonly woken?: boolean
   readonly metrics: Metrics
   readonly log: Log
 }
@@ -64,7 +69,12 @@ export class Judging {
     if (this.worker !== null) this.retire(this.worker)
     this.settings = settings
     this.worker = worker
-    this.worker?.start()
+    if (this.deps.woken !== true) this.worker?.start()
+  }
+
+  /** Judges what may be judged now (`JudgeWorker.drain`). @returns how many samples were taken. */
+  async drain(ms: number, most: number): Promise<number> {
+    return (await this.worker?.drain(ms, most)) ?? 0
   }
 
   /** How its judge models stand; none where nothing is judged. */

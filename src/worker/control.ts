@@ -7,6 +7,7 @@ import type { Log } from '../domain/ports.ts'
 import { createHealth, failure, guard, notServed } from '../http/health.ts'
 import { armStatesOf } from '../node/arm-events.ts'
 import type { Env } from './env.ts'
+import { officeOf } from './office-calls.ts'
 import { objectOf } from './outbox.ts'
 import type { WorkerSnapshot } from './snapshot.ts'
 
@@ -33,8 +34,7 @@ export function createControl({ snapshot, notReady, env, log }: ControlDeps): Ho
       await objectOf(env.METRICS).expose({
         configHash: configHash(),
         armStates: snapshot === null ? [] : armStatesOf(snapshot.plan),
-        reports: [],
-        queue: { depth: 0, oldestAt: null },
+        ...(await officeOf(env.OFFICE).facts()),
       }),
   })
   const app = new Hono()
@@ -42,6 +42,7 @@ export function createControl({ snapshot, notReady, env, log }: ControlDeps): Ho
   app.route('/', health)
   app.use(guard(token))
   app.get('/api/config', (c) => c.json({ hash: configHash() }))
+  app.get('/api/experiments', async (c) => c.json(await officeOf(env.OFFICE).reports()))
   app.notFound(notServed)
   app.onError(failure(log))
   return app

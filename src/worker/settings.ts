@@ -87,7 +87,7 @@ export class Settings {
       if (config.hash === running?.config.hash) return
       this.use(new WorkerSnapshot(config, this.lasting, running))
       for (const warning of warnings(config)) log.warn({}, formatProblem(warning))
-      this.warnOfChecks()
+      this.warnOfChecks(env)
       if (running === null) return
       const changes = changesBetween(running.config, config)
       log.info({ config: config.hash, changes }, 'the configuration was reloaded')
@@ -106,11 +106,15 @@ export class Settings {
   }
 
   /** Nobody is to wait for rates that never come. */
-  private warnOfChecks(): void {
+  private warnOfChecks({ DB }: Env): void {
+    if (DB !== undefined) return
     const checked = this.current!.plan.experiments.filter(({ check }) => check !== null)
     if (checked.length === 0) return
     const experiments = checked.map(({ name }) => name)
-    this.lasting.log.warn({ experiments }, 'a Worker does not judge: what is drawn for checks is dropped')
+    this.lasting.log.warn(
+      { experiments },
+      'a Worker without the binding DB does not judge: what is drawn for checks is dropped',
+    )
   }
 
   private use(snapshot: WorkerSnapshot): void {

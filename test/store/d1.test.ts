@@ -6,7 +6,8 @@ import { DatabaseSync } from 'node:sqlite'
 import { expect, onTestFinished, test } from 'vitest'
 import { D1Store } from '../../src/adapters/store-d1.ts'
 import { openSqliteStore } from '../../src/adapters/store-sqlite.ts'
-import { emptyD1, migrationStatements } from '../support/d1.ts'
+import { emptyD1 } from '../support/d1.ts'
+import { migrationStatements } from '../support/d1-migrations.ts'
 import { makeSample, verdictOn } from '../support/store-samples.ts'
 
 function tempFile(): string {
