@@ -7,7 +7,7 @@ import type { Log } from '../domain/ports.ts'
 import { createHealth, failure, guard, notServed } from '../http/health.ts'
 import { armStatesOf } from '../node/arm-events.ts'
 import type { Env } from './env.ts'
-import { officeOf } from './office-calls.ts'
+import { type OfficeFacts, officeOf } from './office-calls.ts'
 import { objectOf } from './outbox.ts'
 import type { WorkerSnapshot } from './snapshot.ts'
 
@@ -28,13 +28,18 @@ export interface ControlDeps {
 export function createControl({ snapshot, notReady, env, log }: ControlDeps): Hono {
   const token = () => snapshot?.config.admin.token ?? null
   const configHash = () => snapshot?.config.hash ?? ''
+  // What is counted is told all the same.
+  const untold = (error: unknown): OfficeFacts => {
+    log.error({ err: error }, 'the office object could not be asked for the metrics')
+    return { reports: [], queue: null }
+  }
   const health = createHealth({
     notReady: () => notReady,
     metrics: async () =>
       await objectOf(env.METRICS).expose({
         configHash: configHash(),
         armStates: snapshot === null ? [] : armStatesOf(snapshot.plan),
-        ...(await officeOf(env.OFFICE).facts()),
+        ...(await officeOf(env.OFFICE).facts().catch(untold)),
       }),
   })
   const app = new Hono()

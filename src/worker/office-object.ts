@@ -9,6 +9,7 @@ import { MetricDeltas } from '../adapters/metrics-deltas.ts'
 import { D1Store } from '../adapters/store-d1.ts'
 import type { Log } from '../domain/ports.ts'
 import type { Report } from '../domain/report.ts'
+import { ArmEvents } from '../node/arm-events.ts'
 import { EvidenceFollower } from '../node/evidence.ts'
 import { Following } from '../node/following.ts'
 import { Judging, queueLimit } from '../node/judging.ts'
@@ -48,6 +49,9 @@ export class OfficeObject extends DurableObject implements OfficeCalls {
   private readonly judging: Judging | null
   private readonly follower: EvidenceFollower | null
   private readonly following: Following | null
+  private readonly armEvents: ArmEvents | null
+  /** Whether it knows what was done to arms before. */
+  private begun = false
   private snapshot: WorkerSnapshot | null = null
   private cached: Reports = async () => []
   private draining: Promise<number | null> | null = null
@@ -71,6 +75,7 @@ export class OfficeObject extends DurableObject implements OfficeCalls {
     const wait = () => this.snapshot!.config.decisions.wait
     const follower = store && new EvidenceFollower({ store, wait, log })
     this.follower = follower
+    this.armEvents = store && new ArmEvents({ store, metrics, log })
     this.following =
       follower && new Following({ follower, store: store!, plan: () => this.snapshot!.plan, log })
   }
@@ -87,7 +92,7 @@ export class OfficeObject extends DurableObject implements OfficeCalls {
     const { config } = await this.inForce()
     const { store, log } = this
     if (store === null) return { waits: false }
-    await this.following!.follow()
+    await this.follow()
     const { retention } = config.samples
     if (retention !== undefined) await eraseOld({ archive: store, log }, retention, ERASED_AT_ONCE)
     await this.outbox.flush(this.bound.METRICS)
@@ -114,18 +119,26 @@ export class OfficeObject extends DurableObject implements OfficeCalls {
 
   private async drain(): Promise<number | null> {
     const { config } = await this.inForce()
-    const { judging, following, outbox } = this
+    const { judging, outbox } = this
     if (judging === null || config.judge === undefined) return null
     const { METRICS } = this.bound
     const showing = setInterval(() => void outbox.flush(METRICS), SHOW_MS)
     try {
       const taken = await judging.drain(DRAIN_MS, DRAIN_SAMPLES)
-      if (taken > 0) await following!.follow()
+      if (taken > 0) await this.follow()
       return await this.comeAgain(taken)
     } finally {
       clearInterval(showing)
       await outbox.flush(METRICS)
     }
+  }
+
+  /** Acts by the rules; isolates read what was done themselves (`settings.ts`). */
+  private async follow(): Promise<void> {
+    if (!this.begun) await this.armEvents!.begin()
+    this.begun = true
+    await this.following!.follow()
+    await this.armEvents!.poll()
   }
 
   /** @returns in how many seconds; null where nothing waits, or somebody comes by then as it is. */

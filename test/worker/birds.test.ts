@@ -152,14 +152,15 @@ describeWith(shared, 'the recorded answers on archaic bird names, through the Wo
     const after = await metrics()
     expect(counted(after)).toEqual(whole)
     expect(lasting(after)).toEqual(lasting(before))
+    expect(gauge(after, 'ballast_arm_difference', 'etymologist', 'upper')).toBeLessThan(0)
   })
 })
 
-/** The lines but for the state of a judge that nobody has asked since. */
+/** The lines but for the state of a judge that nobody has asked since, and what may count verdicts now that came late. */
 function lasting(text: string): string[] {
   return text
     .split('\n')
-    .filter((line) => !line.startsWith('ballast_judge_breaker_open'))
+    .filter((line) => !/^ballast_(judge_breaker_open|arm_difference)/.test(line))
     .sort()
 }
 
