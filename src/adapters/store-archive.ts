@@ -15,7 +15,7 @@ import type { Tables } from './store-tables.ts'
 import { tally, tallyScores } from './store-tallies.ts'
 
 /** Engines bound how many values a statement may have. */
-const IDS_AT_A_TIME = 500
+const IDS_AT_A_TIME = 90
 
 export async function findSamples(
   db: Kysely<Tables>,
@@ -177,8 +177,8 @@ export async function rejudgeSome(
 }
 
 /** Samples that have a verdict, with it. */
-function judgedRows(transaction: Transaction<Tables>, filter: SampleFilter, limit: number) {
-  return transaction
+export function judgedRows(db: Kysely<Tables>, filter: SampleFilter, limit: number) {
+  return db
     .selectFrom('samples')
     .innerJoin('verdicts', (join) =>
       join.onRef('verdicts.sample_id', '=', 'samples.id').onRef('verdicts.check_id', '=', 'samples.check_id'),

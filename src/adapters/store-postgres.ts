@@ -15,7 +15,8 @@ import type { Verdict } from '../domain/verdict.ts'
 import { kyselyPool, openPool, postgresPlace, reasonOf } from './store-postgres-connection.ts'
 import { type Held, SampleJobs } from './store-postgres-queue.ts'
 import { migrations } from './store-postgres-schema.ts'
-import { leasedSamples, QueuedStore } from './store-queue.ts'
+import { QueuedStore } from './store-queue.ts'
+import { leasedSamples } from './store-rows.ts'
 import type { Tables } from './store-tables.ts'
 
 export interface PostgresStoreOptions {

@@ -1,59 +1,24 @@
 /**
- * The `Store` and `Archive` ports in SQL that every engine understands, on Kysely. Completed by `store-sqlite.ts` and
- * `store-postgres.ts`, which also have the queue.
+ * The `Store` and `Archive` ports on engines with transactions. Completed by `store-sqlite.ts` and `store-postgres.ts`, which
+ * also have the queue.
  */
-import { randomBytes } from 'node:crypto'
-import { type Kysely, sql, type Transaction } from 'kysely'
+import type { Transaction } from 'kysely'
 import type { Sample } from '../domain/sample.ts'
-import type {
-  Archive,
-  ArmEvent,
-  ArmTally,
-  DecisiveQuery,
-  DecisiveVerdict,
-  ExposureBatch,
-  Label,
-  Note,
-  QuestionTally,
-  RequestOrder,
-  SampleFilter,
-  ScoreTally,
-  Store,
-  StoredSample,
-  Tally,
-} from '../domain/store.ts'
+import type { Archive, ArmEvent, ExposureBatch, SampleFilter, Store } from '../domain/store.ts'
 import { type Verdict, withoutTexts } from '../domain/verdict.ts'
-import {
-  countSamples,
-  erasedVerdict,
-  eraseScores,
-  eraseSome,
-  findSamples,
-  NO_TEXT,
-  rejudgeSome,
-} from './store-archive.ts'
-import { decisiveVerdicts } from './store-decisive.ts'
-import { questionTallies } from './store-questions.ts'
-import { sampleRow, toArmEvent, toSample } from './store-rows.ts'
+import { eraseScores, eraseSome, NO_TEXT, rejudgeSome } from './store-archive.ts'
+import { armEventRows } from './store-arm-events.ts'
+import { mergeExposures } from './store-exposures.ts'
+import { sampleRow, toSample } from './store-rows.ts'
+import { StatementStore } from './store-statements.ts'
 import type { Tables } from './store-tables.ts'
-import { readScoreTallies, readTallies, tally, tallySamples, tallyScores } from './store-tallies.ts'
+import { tally, tallySamples, tallyScores } from './store-tallies.ts'
 
-const UNIT_KEY = 'unit_key'
 /** Engines bound how many values a statement may have. */
 const IDS_AT_A_TIME = 500
 const ROWS_AT_A_TIME = 500
-/** Each in a transaction of its own. */
-const ERASED_AT_A_TIME = 8
 
-export abstract class SqlStore implements Store, Archive {
-  protected readonly db: Kysely<Tables>
-
-  constructor(db: Kysely<Tables>) {
-    this.db = db
-  }
-
-  /** Runs a write, again where the engine asks for patience. */
-  protected abstract writing<T>(run: () => Promise<T>): Promise<T>
+export abstract class SqlStore extends StatementStore implements Store, Archive {
   /** Called when a verdict was stored, within its transaction, before its sample is touched. */
   protected abstract judged(
     transaction: Transaction<Tables>,
@@ -127,126 +92,12 @@ export abstract class SqlStore implements Store, Archive {
     })
   }
 
-  async tallies(experiment: string, check: string): Promise<Tally[]> {
-    return await readTallies(this.db, experiment, check)
-  }
-
-  async scoreTallies(experiment: string, check: string): Promise<ScoreTally[]> {
-    return await readScoreTallies(this.db, experiment, check)
-  }
-
-  async decisiveVerdicts(
-    query: DecisiveQuery,
-    after: RequestOrder | null,
-    until: RequestOrder | null,
-    limit: number,
-  ): Promise<DecisiveVerdict[]> {
-    return await decisiveVerdicts(this.db, query, after, until, limit)
-  }
-
-  async oldestUnjudged(experiment: string, check: string): Promise<number | null> {
-    const row = await this.db
-      .selectFrom('samples')
-      .select((eb) => eb.fn.min('requested_at').as('oldest'))
-      .where('done', '=', sql.lit(0))
-      .where('experiment', '=', experiment)
-      .where('check_id', '=', check)
-      .where('extra', 'is', null)
-      .executeTakeFirst()
-    return row?.oldest ?? null
-  }
-
-  async readNote(name: string): Promise<Note | null> {
-    const row = await this.db
-      .selectFrom('notes')
-      .select(['revision', 'text'])
-      .where('name', '=', name)
-      .executeTakeFirst()
-    return row === undefined ? null : { revision: Number(row.revision), text: row.text }
-  }
-
-  async writeNote(name: string, text: string, revision: number): Promise<boolean> {
-    return await this.writing(async () => {
-      if (revision === 0) {
-        const added = await this.db
-          .insertInto('notes')
-          .values({ name, revision: 1, text })
-          .onConflict((conflict) => conflict.column('name').doNothing())
-          .executeTakeFirst()
-        return (added.numInsertedOrUpdatedRows ?? 0n) > 0n
-      }
-      const changed = await this.db
-        .updateTable('notes')
-        .set({ revision: revision + 1, text })
-        .where('name', '=', name)
-        .where('revision', '=', revision)
-        .executeTakeFirst()
-      return changed.numUpdatedRows > 0n
-    })
-  }
-
   async addArmEvent(event: ArmEvent): Promise<void> {
     await this.transact(async (transaction) => {
       await this.ordered(transaction)
       const all = await transaction.selectFrom('arm_events').selectAll().orderBy('seq').execute()
-      if (all.some(({ id }) => id === event.id)) return
-      const own = all.filter(({ experiment }) => experiment === event.experiment)
-      const latest = new Map(own.map((it) => [it.arm, it]))
-      // In the order of their storing: whoever undoes something with a clock that is behind undoes it all the same.
-      const at = Math.max(event.at, Number(own.at(-1)?.at ?? 0) + 1)
-      // A promotion ends the one before it, which must not come back when this one is undone.
-      const replaced = [...latest.values()]
-        .filter((it) => event.action === 'promoted' && it.action === 'promoted' && it.arm !== event.arm)
-        .map(({ experiment, arm }) => ({
-          ...{ experiment, arm, action: 'on', by: event.by, evidence: null },
-          id: `${event.id} in place of ${arm}`,
-          reason: `${event.arm} was promoted in its place`,
-        }))
-      const seq = Number(all.at(-1)?.seq ?? 0) + 1
-      const added = [...replaced, event].map((it, index) => ({ ...it, at, seq: seq + index }))
-      await transaction.insertInto('arm_events').values(added).execute()
-    })
-  }
-
-  async armEvents(): Promise<ArmEvent[]> {
-    const rows = await this.db
-      .selectFrom('arm_events')
-      .selectAll()
-      .where('seq', 'in', (eb) =>
-        eb
-          .selectFrom('arm_events')
-          .select((last) => last.fn.max('seq').as('seq'))
-          .groupBy(['experiment', 'arm']),
-      )
-      .orderBy('seq')
-      .execute()
-    return rows.map(toArmEvent)
-  }
-
-  async armHistory(experiment: string): Promise<ArmEvent[]> {
-    const rows = await this.db
-      .selectFrom('arm_events')
-      .selectAll()
-      .where('experiment', '=', experiment)
-      .orderBy('seq')
-      .execute()
-    return rows.map(toArmEvent)
-  }
-
-  async count(name: string, amount: number, until: number): Promise<number> {
-    return await this.writing(async () => {
-      const row = await this.db
-        .insertInto('counters')
-        .values({ name, n: amount, until })
-        .onConflict((conflict) =>
-          conflict.column('name').doUpdateSet((eb) => ({ n: eb('counters.n', '+', amount), until })),
-        )
-        .returning('n')
-        .executeTakeFirstOrThrow()
-      // The first one to count under a new name sweeps what is old.
-      if (Number(row.n) === amount)
-        await this.db.deleteFrom('counters').where('until', '<', Date.now()).execute()
-      return Number(row.n)
+      const added = armEventRows(event, all)
+      if (added.length > 0) await transaction.insertInto('arm_events').values(added).execute()
     })
   }
 
@@ -267,7 +118,7 @@ export abstract class SqlStore implements Store, Archive {
           .execute()
       }
       for (const { experiment, arm, assignment, units } of merged) {
-        const rows = [...new Set(units)].sort(compare).map((unit) => ({ experiment, arm, assignment, unit }))
+        const rows = [...new Set(units)].sort().map((unit) => ({ experiment, arm, assignment, unit }))
         for (let start = 0; start < rows.length; start += ROWS_AT_A_TIME) {
           await transaction
             .insertInto('units')
@@ -279,70 +130,8 @@ export abstract class SqlStore implements Store, Archive {
     })
   }
 
-  async unitKey(): Promise<string> {
-    // Of processes that start together the first one's stays.
-    await this.writing(() =>
-      this.db
-        .insertInto('settings')
-        .values({ name: UNIT_KEY, value: randomBytes(32).toString('base64url') })
-        .onConflict((conflict) => conflict.column('name').doNothing())
-        .execute(),
-    )
-    const { value } = await this.db
-      .selectFrom('settings')
-      .select('value')
-      .where('name', '=', UNIT_KEY)
-      .executeTakeFirstOrThrow()
-    return value
-  }
-
-  async exposures(experiment: string): Promise<ArmTally[]> {
-    const rows = await this.db
-      .selectFrom('exposures')
-      .select((eb) => [
-        'experiment',
-        'arm',
-        'assignment',
-        'exposures',
-        sql<number>`anonymous_units + ${eb
-          .selectFrom('units')
-          .select((count) => count.fn.countAll().as('n'))
-          .whereRef('units.experiment', '=', 'exposures.experiment')
-          .whereRef('units.arm', '=', 'exposures.arm')
-          .whereRef('units.assignment', '=', 'exposures.assignment')}`.as('units'),
-      ])
-      .where('experiment', '=', experiment)
-      .execute()
-    return rows.map((row) => ({ ...row, exposures: Number(row.exposures), units: Number(row.units) }))
-  }
-
-  async find(filter: SampleFilter, limit: number, after?: RequestOrder): Promise<StoredSample[]> {
-    return await findSamples(this.db, filter, limit, after)
-  }
-
-  async howMany(filter: SampleFilter): Promise<number> {
-    return await countSamples(this.db, filter)
-  }
-
-  async erase(filter: SampleFilter, waiting = false, most = Number.POSITIVE_INFINITY): Promise<number> {
-    let erased = 0
-    const next = () => Math.min(IDS_AT_A_TIME, most - erased)
-    while (waiting && (filter.verdict ?? 'waiting') === 'waiting' && next() > 0) {
-      const unjudged = await this.find({ ...filter, verdict: 'waiting' }, next())
-      if (unjudged.length === 0) break
-      for (let start = 0; start < unjudged.length; start += ERASED_AT_A_TIME) {
-        const some = unjudged.slice(start, start + ERASED_AT_A_TIME)
-        await Promise.all(some.map(({ sample }) => this.addVerdict(erasedVerdict(sample), true)))
-      }
-      erased += unjudged.length
-    }
-    while (next() > 0) {
-      const limit = next()
-      const done = await this.transact((transaction) => eraseSome(transaction, filter, limit))
-      erased += done
-      if (done < limit) break
-    }
-    return erased
+  protected async eraseJudged(filter: SampleFilter, most: number): Promise<number> {
+    return await this.transact((transaction) => eraseSome(transaction, filter, most))
   }
 
   async rejudge(filter: SampleFilter): Promise<number> {
@@ -360,56 +149,4 @@ export abstract class SqlStore implements Store, Archive {
 
   /** Called when samples were put back among those that wait, within the transaction; for a queue that is elsewhere. */
   protected async waitingAgain(_transaction: Transaction<Tables>, _ids: readonly string[]): Promise<void> {}
-
-  async addLabel(label: Label): Promise<void> {
-    const { checkVersion, verdict, probability, at } = label
-    const changing = { check_version: checkVersion, verdict, probability, labelled_at: at }
-    await this.writing(() =>
-      this.db
-        .insertInto('labels')
-        .values({ sample_id: label.sampleId, check_id: label.check, labelled_by: label.by, ...changing })
-        .onConflict((conflict) =>
-          conflict.columns(['sample_id', 'check_id', 'labelled_by']).doUpdateSet(changing),
-        )
-        .execute(),
-    )
-  }
-
-  async removeLabel({ sampleId, check, by }: Pick<Label, 'sampleId' | 'check' | 'by'>): Promise<void> {
-    await this.writing(() =>
-      this.db
-        .deleteFrom('labels')
-        .where('sample_id', '=', sampleId)
-        .where('check_id', '=', check)
-        .where('labelled_by', '=', by)
-        .execute(),
-    )
-  }
-
-  async questionTallies(query: DecisiveQuery, most: number, least: number): Promise<QuestionTally[]> {
-    return await questionTallies(this.db, query, most, least)
-  }
-
-  async close(): Promise<void> {
-    await this.db.destroy()
-  }
-}
-
-/** One batch for each arm and assignment, always in the same order. */
-function mergeExposures(batches: readonly ExposureBatch[]): ExposureBatch[] {
-  const byArm = Map.groupBy(batches, ({ experiment, arm, assignment }) =>
-    [experiment, arm, assignment].join('\n'),
-  )
-  return [...byArm]
-    .sort(([a], [b]) => compare(a, b))
-    .map(([, its]) => ({
-      ...its[0]!,
-      exposures: its.reduce((sum, it) => sum + it.exposures, 0),
-      anonymousUnits: its.reduce((sum, it) => sum + it.anonymousUnits, 0),
-      units: its.flatMap(({ units }) => units),
-    }))
-}
-
-function compare(a: string, b: string): number {
-  return a < b ? -1 : a > b ? 1 : 0
 }

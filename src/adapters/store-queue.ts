@@ -1,12 +1,12 @@
 /** The bounded side of the `Queue` port, the same on every SQL engine. Completed by `store-sqlite.ts` and `store-postgres.ts`. */
 import DataLoader from 'dataloader'
-import { type Kysely, sql, type Transaction } from 'kysely'
+import type { Kysely, Transaction } from 'kysely'
 import type { Sample } from '../domain/sample.ts'
 import type { LeasedSample, Queue, QueueFill, QueueStatus } from '../domain/store.ts'
 import type { Verdict } from '../domain/verdict.ts'
 import { SqlStore } from './store-queries.ts'
-import { toSample } from './store-rows.ts'
 import type { Tables } from './store-tables.ts'
+import { queueStatus } from './store-waiting.ts'
 
 /** The number of waiting samples is counted anew this often and kept up in between. */
 const RECOUNT_MS = 1_000
@@ -88,14 +88,10 @@ export abstract class QueuedStore extends SqlStore implements Queue {
   }
 
   async status(): Promise<QueueStatus> {
-    const row = await this.db
-      .selectFrom('samples')
-      .select((eb) => [eb.fn.countAll<number>().as('depth'), eb.fn.min('requested_at').as('oldest')])
-      .where('done', '=', sql.lit(0))
-      .executeTakeFirstOrThrow()
-    this.waiting = Number(row.depth)
+    const status = await queueStatus(this.db)
+    this.waiting = status.depth
     this.countedAt = performance.now()
-    return { depth: this.waiting, oldestAt: row.oldest }
+    return status
   }
 
   override async addVerdict(verdict: Verdict, eraseText = false): Promise<boolean> {
@@ -108,11 +104,4 @@ export abstract class QueuedStore extends SqlStore implements Queue {
     const row = await this.db.selectFrom('samples').select('id').where('id', '=', sampleId).executeTakeFirst()
     return row !== undefined
   }
-}
-
-/** Taken samples, the oldest first. */
-export function leasedSamples(rows: readonly Tables['samples'][]): LeasedSample[] {
-  return rows
-    .toSorted((a, b) => a.requested_at - b.requested_at)
-    .map((row) => ({ attempts: row.attempts, taking: row.takings, sample: toSample(row) }))
 }

@@ -1,7 +1,7 @@
 /** What a row of the stores' tables is in the words of the domain, and back. Used by `store-*.ts`. */
 import { hash } from 'node:crypto'
 import type { ChatMessage, Sample } from '../domain/sample.ts'
-import type { ArmEvent, Label } from '../domain/store.ts'
+import type { ArmEvent, Label, LeasedSample } from '../domain/store.ts'
 import type { Tables } from './store-tables.ts'
 
 type Row<T extends keyof Tables> = Tables[T]
@@ -75,4 +75,11 @@ export function toLabel(row: Row<'labels'>): Label {
     probability: row.probability,
     at: Number(row.labelled_at),
   }
+}
+
+/** Taken samples, the oldest first. */
+export function leasedSamples(rows: readonly Tables['samples'][]): LeasedSample[] {
+  return rows
+    .toSorted((a, b) => a.requested_at - b.requested_at)
+    .map((row) => ({ attempts: row.attempts, taking: row.takings, sample: toSample(row) }))
 }

@@ -5,18 +5,18 @@
 import { closeSync, openSync } from 'node:fs'
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite'
 import { setTimeout as sleep } from 'node:timers/promises'
-import {
-  type ExpressionBuilder,
-  Kysely,
-  type SqliteDatabase,
-  SqliteDialect,
-  type SqliteStatement,
-  sql,
-} from 'kysely'
+import { Kysely, type SqliteDatabase, SqliteDialect, type SqliteStatement } from 'kysely'
 import { Migrator } from 'kysely/migration'
 import type { Sample } from '../domain/sample.ts'
 import type { LeasedSample } from '../domain/store.ts'
-import { leasedSamples, QueuedStore } from './store-queue.ts'
+import { QueuedStore } from './store-queue.ts'
+import {
+  delaySample,
+  extendLeases,
+  firstVisible,
+  releaseSamples,
+  takeSamples,
+} from './store-sqlite-leases.ts'
 import { migrations } from './store-sqlite-schema.ts'
 import type { Tables } from './store-tables.ts'
 import { restoredRow, storable } from './store-text.ts'
@@ -36,8 +36,6 @@ const BUSY_POLL_MS = 25
 const SQLITE_BUSY = 5
 const MIGRATION_ATTEMPTS = 5
 const MIGRATION_WAIT_MS = 200
-/** In the words of the partial indexes: SQLite does not look for one where 0 is a parameter. */
-const WAITING = sql<boolean>`done = 0`
 
 /**
  * Opens the store and brings its tables up to date.
@@ -115,69 +113,28 @@ function isBusy(error: unknown): boolean {
 }
 
 export class SqliteStore extends QueuedStore {
-  async take(max: number, leaseMs: number, checks?: readonly string[]): Promise<LeasedSample[]> {
-    if (checks?.length === 0) return []
-    const now = Date.now()
-    const rows = await patiently(() =>
-      this.db
-        .updateTable('samples')
-        .set((eb) => ({
-          visible_at: now + leaseMs,
-          attempts: eb('attempts', '+', 1),
-          takings: eb('takings', '+', 1),
-        }))
-        .where('id', 'in', this.due(now, max, checks))
-        .returningAll()
-        .execute(),
-    )
-    return leasedSamples(rows)
+  take(max: number, leaseMs: number, checks?: readonly string[]): Promise<LeasedSample[]> {
+    return patiently(() => takeSamples(this.db, max, leaseMs, checks))
   }
 
-  async extend(leased: readonly LeasedSample[], leaseMs: number): Promise<LeasedSample[]> {
-    if (leased.length === 0) return []
-    const rows = await patiently(() =>
-      this.db
-        .updateTable('samples')
-        .set({ visible_at: Date.now() + leaseMs })
-        .where(WAITING)
-        .where(heldAs(leased))
-        .returning(['id', 'takings'])
-        .execute(),
-    )
-    const held = new Map(rows.map(({ id, takings }) => [id, takings]))
-    return leased.filter(({ sample, taking }) => held.get(sample.id) === taking)
+  extend(leased: readonly LeasedSample[], leaseMs: number): Promise<LeasedSample[]> {
+    return patiently(() => extendLeases(this.db, leased, leaseMs))
   }
 
-  async retry(leased: LeasedSample, delayMs: number): Promise<void> {
-    await patiently(() =>
-      this.db
-        .updateTable('samples')
-        .set({ visible_at: Date.now() + delayMs })
-        .where(heldAs([leased]))
-        .execute(),
-    )
+  retry(leased: LeasedSample, delayMs: number): Promise<void> {
+    return patiently(() => delaySample(this.db, leased, delayMs))
   }
 
-  async release(leased: readonly LeasedSample[], delayMs = 0): Promise<void> {
-    if (leased.length === 0) return
-    const visibleAt = delayMs === 0 ? 0 : Date.now() + delayMs
-    await patiently(() =>
-      this.db
-        .updateTable('samples')
-        .set((eb) => ({ visible_at: visibleAt, attempts: eb('attempts', '-', 1) }))
-        .where(WAITING)
-        .where(heldAs(leased))
-        .execute(),
-    )
+  release(leased: readonly LeasedSample[], delayMs = 0): Promise<void> {
+    return releaseSamples(this.db, leased, delayMs, patiently)
   }
 
   protected writing<T>(run: () => Promise<T>): Promise<T> {
     return patiently(run)
   }
 
-  /** Samples are taken by it: one that waits for a second try comes behind those that came meanwhile. */
-  protected firstVisible({ requestedAt }: Sample): number {
-    return Math.min(requestedAt, Date.now())
+  protected firstVisible(sample: Sample): number {
+    return firstVisible(sample)
   }
 
   /** `done` says it all. */
@@ -185,39 +142,6 @@ export class SqliteStore extends QueuedStore {
   protected async enqueued(): Promise<void> {}
   /** There is one writer at a time anyway. */
   protected async ordered(): Promise<void> {}
-
-  /** The ids of samples that may be taken. Of certain checks: from each its first ones, which an index has in order. */
-  private due(now: number, max: number, checks?: readonly string[]) {
-    const first = (check: string | null) =>
-      this.db
-        .selectFrom((eb) =>
-          eb
-            .selectFrom('samples')
-            .select(['id', 'visible_at', 'requested_at'])
-            .where(WAITING)
-            .$if(check !== null, (it) => it.where('check_id', '=', check))
-            .where('visible_at', '<=', now)
-            .orderBy('visible_at')
-            .orderBy('requested_at')
-            .limit(max)
-            .as('first'),
-        )
-        .selectAll()
-    const [one = null, ...others] = checks ?? []
-    const all = others.reduce((query, check) => query.unionAll(first(check)), first(one))
-    return this.db
-      .selectFrom(all.as('due'))
-      .select('id')
-      .orderBy('visible_at')
-      .orderBy('requested_at')
-      .limit(max)
-  }
-}
-
-/** Samples that were not taken again since. */
-function heldAs(leased: readonly LeasedSample[]) {
-  return (eb: ExpressionBuilder<Tables, 'samples'>) =>
-    eb.or(leased.map(({ sample, taking }) => eb.and([eb('id', '=', sample.id), eb('takings', '=', taking)])))
 }
 
 /** What Kysely's SQLite dialect needs, on `node:sqlite`; statements are prepared once. */

@@ -39,7 +39,7 @@ export async function tallySamples(
 type TallyRow = ReturnType<typeof tallyRow>
 
 /** What is counted apart. */
-const TALLY_KEY = [
+export const TALLY_KEY = [
   'experiment',
   'check_id',
   'check_version',
@@ -50,7 +50,17 @@ const TALLY_KEY = [
   'extra',
 ] as const
 
-function tallyRow(sample: Sample, checkVersion: string, kind: Tally['kind'], times: 1 | -1) {
+export const SCORE_KEY = [
+  'experiment',
+  'check_id',
+  'check_version',
+  'arm',
+  'policy_hash',
+  'rubric',
+  'score',
+] as const
+
+export function tallyRow(sample: Sample, checkVersion: string, kind: Tally['kind'], times: 1 | -1) {
   const weight = 1 / sample.probability
   return {
     ...wordingOf(sample, checkVersion),
@@ -100,9 +110,7 @@ export async function tallyScores(
         n: times,
       })
       .onConflict((conflict) =>
-        conflict
-          .columns(['experiment', 'check_id', 'check_version', 'arm', 'policy_hash', 'rubric', 'score'])
-          .doUpdateSet((eb) => ({ n: eb('score_tallies.n', '+', times) })),
+        conflict.columns(SCORE_KEY).doUpdateSet((eb) => ({ n: eb('score_tallies.n', '+', times) })),
       )
       .execute()
   }
@@ -163,7 +171,7 @@ function countedUnder(row: ReturnType<typeof wordingOf>): Wording & { arm: strin
   return { arm, checkVersion, policyHash: hash === '' ? null : hash }
 }
 
-function scoreText(score: Score): string {
+export function scoreText(score: Score): string {
   if (score.kind === 'number') return `n:${Math.round(score.value * 10) / 10}`
   return score.kind === 'label' ? `l:${score.value}` : ''
 }

@@ -1,5 +1,5 @@
 /**
- * Judges samples from the queue, off the request path. Started by `node/judging.ts`; the proxy never waits for it.
+ * Judges samples from the queue, off the request path. Run by `node/judging.ts`; the proxy never waits for it.
  *
  * What it has taken is its own for some seconds, prolonged as long as it lives. What cannot be judged now, because of a budget
  * or because the judge keeps failing, is not taken (`gates.ts`). A sample that the judge does not answer goes back to the queue
@@ -65,6 +65,8 @@ export class JudgeWorker {
   private loop: Promise<void> = Promise.resolve()
   /** A sample is being judged to see whether a judge is back. */
   private probing = false
+  /** Samples, since it was made. */
+  private taken = 0
 
   constructor(deps: JudgeWorkerDeps) {
     this.deps = deps
@@ -78,6 +80,31 @@ export class JudgeWorker {
   start(): void {
     this.extending = setInterval(() => void this.extend(), this.leaseMs / EXTENSIONS)
     this.loop = this.run()
+  }
+
+  /**
+   * Judges what may be judged now, in place of `start`: for whoever is woken to do it. May be called again.
+   * @param ms after so many milliseconds, and @param most after so many samples, no more are taken.
+   * @returns how many were taken. Rejects when the queue cannot be read, once what was taken is judged.
+   */
+  async drain(ms: number, most: number): Promise<number> {
+    const { signal } = this.leaving
+    const ends = performance.now() + ms
+    const extending = setInterval(() => void this.extend(), this.leaseMs / EXTENSIONS)
+    const before = this.taken
+    try {
+      while (!signal.aborted && this.taken - before < most && performance.now() < ends) {
+        await this.gates.refresh()
+        if (await this.take()) await this.running.onSizeLessThan(1)
+        // What is being judged may be what the rest waits for.
+        else if (this.held.size > 0) await this.running.onIdle()
+        else break
+      }
+    } finally {
+      await this.running.onIdle()
+      clearInterval(extending)
+    }
+    return this.taken - before
   }
 
   /** How its judge models stand. */
@@ -140,6 +167,7 @@ export class JudgeWorker {
 
   /** Never rejects; resolves when it is judged. */
   private async enqueue(leased: LeasedSample): Promise<void> {
+    this.taken++
     this.held.add(leased)
     this.waiting.add(leased)
     const judged = this.running.add(async () => {

@@ -2,6 +2,7 @@
  * What goes on behind the requests: the store, the filing of samples, judging, reports. Run by `office-thread.ts`, in a
  * thread of its own, so that none of it takes the proxy's time.
  */
+import { fetchByUndici } from '../adapters/judge-fetch-undici.ts'
 import { loadJudgeClient } from '../adapters/judge-openai.ts'
 import { createRedactor } from '../adapters/redactor.ts'
 import { type OpenStore, openStore } from '../adapters/store.ts'
@@ -46,7 +47,7 @@ export async function openBackOffice(
   if (judges && config.judge !== undefined) await loadJudgeClient()
   const store = await openStore(config.store, { queueLimit: queueLimit(config), log })
   const unitKey = await store.unitKey()
-  const judging = judges ? new Judging({ store, metrics, tracing, log }) : null
+  const judging = judges ? new Judging({ store, fetch: fetchByUndici, metrics, tracing, log }) : null
   return new BackOffice(config, { judging, store, unitKey, log })
 }
 

@@ -4,6 +4,7 @@
  */
 import type { Server } from 'node:http'
 import { createAdaptorServer } from '@hono/node-server'
+import { fetchByUndici } from '../adapters/judge-fetch-undici.ts'
 import { createPrometheusMetrics } from '../adapters/metrics-prom.ts'
 import { openStore } from '../adapters/store.ts'
 import type { Config } from '../config/load.ts'
@@ -40,7 +41,7 @@ export async function startJudge(
   requireJudge(config)
   const metrics = createPrometheusMetrics()
   const store = await openStore(config.store, { queueLimit: queueLimit(config), log })
-  const judging = new Judging({ store, metrics, tracing, log })
+  const judging = new Judging({ store, fetch: fetchByUndici, metrics, tracing, log })
   let current = config
   let stopping = false
   metrics.observe({

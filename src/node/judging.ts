@@ -1,14 +1,13 @@
 /**
  * The judge over the configurations that follow each other: replaced when its settings change. Composed by
- * `back-office.ts` and by `judge-process.ts`.
+ * `back-office.ts`, by `judge-process.ts` and by the Worker's office.
  */
 import { isDeepStrictEqual } from 'node:util'
-import { fetchByUndici } from '../adapters/judge-fetch-undici.ts'
 import { createOpenAIJudge } from '../adapters/judge-openai.ts'
-import type { OpenStore } from '../adapters/store.ts'
-import type { Config } from '../config/load.ts'
+import type { JudgeFetch } from '../adapters/judge-openai-options.ts'
+import type { Config } from '../config/parse.ts'
 import type { JudgeModel, Log, Metrics } from '../domain/ports.ts'
-import type { QueueStatus } from '../domain/store.ts'
+import type { Queue, QueueStatus, Store } from '../domain/store.ts'
 import type { Tracing } from '../domain/tracing.ts'
 import { placeOf } from '../domain/upstream-place.ts'
 import type { Budget, Standing, Trouble } from '../judge/gate.ts'
@@ -18,7 +17,15 @@ import { JudgeWorker } from '../judge/worker.ts'
 export type JudgingConfig = Pick<Config, 'judge' | 'upstreams' | 'checks' | 'samples'>
 
 export interface JudgingDeps {
-  readonly store: OpenStore
+  readonly store: Store &
+    Queue & {
+      /** Takes no more than this many waiting samples from now on. */
+      limitQueue(limit: number): void
+    }
+  /** Whether it judges when it is told to (`drain`), and not all the time. Default false. */
+  readonly woken?: boolean
+  /** How judges are asked; default the runtime's own. */
+  readonly fetch?: JudgeFetch
   readonly metrics: Metrics
   readonly tracing: Tracing
   readonly log: Log
@@ -68,7 +75,12 @@ export class Judging {
     if (this.worker !== null) this.retire(this.worker)
     this.settings = settings
     this.worker = worker
-    this.worker?.start()
+    if (this.deps.woken !== true) this.worker?.start()
+  }
+
+  /** Judges what may be judged now (`JudgeWorker.drain`). @returns how many samples were taken. */
+  async drain(ms: number, most: number): Promise<number> {
+    return (await this.worker?.drain(ms, most)) ?? 0
   }
 
   /** How its judge models stand; none where nothing is judged. */
@@ -92,11 +104,11 @@ export class Judging {
   }
 
   private createWorker({ judge, upstreams }: NonNullable<Settings>): JudgeWorker {
-    const { store, metrics, tracing, log } = this.deps
+    const { store, fetch, metrics, tracing, log } = this.deps
     return new JudgeWorker({
       queue: store,
       store,
-      judge: createJudge(judge, upstreams),
+      judge: createJudge(judge, upstreams, fetch),
       checks: () => this.config!.checks,
       checksSince: () => this.usedSince,
       eraseTexts: () => this.config!.samples.keep === 'verdicts',
@@ -153,6 +165,7 @@ function createJudge(
     logprobs,
   }: NonNullable<Settings>['judge'],
   upstreams: NonNullable<Settings>['upstreams'],
+  fetch: JudgeFetch | undefined,
 ): JudgeModel {
   const places = new Map(Object.entries(elsewhere))
   const judges = new Map(
@@ -163,7 +176,7 @@ function createJudge(
         timeout,
         maxTokens,
         logprobs: logprobs === 'auto',
-        fetch: fetchByUndici,
+        ...(fetch === undefined ? {} : { fetch }),
       }),
     ]),
   )

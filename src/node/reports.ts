@@ -1,4 +1,4 @@
-/** Reports from the store, for the control plane and the metrics. Used by `back-office.ts`. */
+/** Reports from the store, for the control plane and the metrics. Used by `back-office.ts` and by the Worker's office. */
 
 import type { Report } from '../domain/report.ts'
 import type { Store } from '../domain/store.ts'
@@ -9,13 +9,21 @@ import { followedOf } from './following.ts'
 
 /** Reports are made at most this often, however often they are asked for. */
 const REPORT_AGE_MS = 200
-/** Between two reports it rests this many times as long as the last one took. */
+/** Where they are made of a store in this process: so many times as long as the last one took. */
 const REPORT_REST = 20
 
 export type Reports = () => Promise<readonly Report[]>
 
-/** Made once for all who ask at about the same time, and never more than a small share of it. */
-export function cachedReports(plan: Plan, store: Store, follower: EvidenceFollower): Reports {
+/**
+ * Made once for all who ask at about the same time, and never more than a small share of it.
+ * @param rest how many times as long as one took it rests before the next.
+ */
+export function cachedReports(
+  plan: Plan,
+  store: Store,
+  follower: EvidenceFollower,
+  rest = REPORT_REST,
+): Reports {
   let stale = Number.NEGATIVE_INFINITY
   let made: Promise<readonly Report[]> = Promise.resolve([])
   return () => {
@@ -24,7 +32,7 @@ export function cachedReports(plan: Plan, store: Store, follower: EvidenceFollow
       stale = Number.POSITIVE_INFINITY
       made = makeReports(plan, store, follower).finally(() => {
         const ended = performance.now()
-        stale = ended + Math.max(REPORT_AGE_MS, (ended - begun) * REPORT_REST)
+        stale = ended + Math.max(REPORT_AGE_MS, (ended - begun) * rest)
       })
     }
     return made

@@ -1,9 +1,9 @@
-/** Erases texts of samples that are older than they may be. Composed by `back-office.ts`, where the store is. */
+/** Erases texts of samples that are older than they may be. Composed by `back-office.ts`, where the store is, and on Workers. */
 import type { Log } from '../domain/ports.ts'
 import type { Archive } from '../domain/store.ts'
 
 export interface RetentionDeps {
-  readonly archive: Archive
+  readonly archive: Pick<Archive, 'howMany' | 'erase'>
   readonly log: Log
 }
 
@@ -46,21 +46,33 @@ export class Retention {
   }
 
   private async run(): Promise<void> {
-    const { archive, log } = this.deps
     const { keepMs } = this
-    if (keepMs === null) return
-    try {
-      const filter = { before: Date.now() - keepMs, erased: false }
-      const unjudged = await archive.howMany({ ...filter, verdict: 'waiting' })
-      let erased = 0
-      while (!this.stopped) {
-        const done = await archive.erase(filter, true, AT_A_TIME)
-        erased += done
-        if (done < AT_A_TIME) break
-      }
-      if (erased > 0) log.info({ erased, unjudged }, 'samples older than samples.retention lost their texts')
-    } catch (error) {
-      log.error({ err: error }, 'old samples could not be erased; it is tried again in an hour')
+    if (keepMs !== null) await eraseOld(this.deps, keepMs, Number.POSITIVE_INFINITY, () => this.stopped)
+  }
+}
+
+/**
+ * Erases texts of samples older than so many milliseconds. Never rejects.
+ * @param most how many samples. @param stopped whether to leave the rest for another time.
+ */
+export async function eraseOld(
+  { archive, log }: RetentionDeps,
+  keepMs: number,
+  most: number,
+  stopped: () => boolean = () => false,
+): Promise<void> {
+  try {
+    const filter = { before: Date.now() - keepMs, erased: false }
+    const unjudged = await archive.howMany({ ...filter, verdict: 'waiting' })
+    let erased = 0
+    while (!stopped() && erased < most) {
+      const some = Math.min(AT_A_TIME, most - erased)
+      const done = await archive.erase(filter, true, some)
+      erased += done
+      if (done < some) break
     }
+    if (erased > 0) log.info({ erased, unjudged }, 'samples older than samples.retention lost their texts')
+  } catch (error) {
+    log.error({ err: error }, 'old samples could not be erased; it is tried again')
   }
 }

@@ -1,6 +1,6 @@
 /**
  * Makes samples of finished exchanges and stores them, and exposures with them: reads bodies and answers, hashes units.
- * Run by the back office (`node/back-office.ts`), away from requests.
+ * Run by the back office (`node/back-office.ts`), away from requests; on Workers behind the answer (`worker/hand-over.ts`).
  */
 import { createHmac } from 'node:crypto'
 import { setImmediate } from 'node:timers/promises'
@@ -71,6 +71,7 @@ export class Filing {
       await setImmediate()
       return await this.store(exchange, exposed)
     } catch (error) {
+      if ((error as { code?: unknown }).code === 'ERR_SAMPLE_TOO_LARGE') return 'too_large'
       this.deps.log.error({ err: error, sample: exchange.sample.id }, 'a sample could not be stored')
       return 'store_error'
     }

@@ -11,6 +11,7 @@ import { findHeader } from '../policy/raw-headers.ts'
 const WITHOUT_BODY = new Set([101, 204, 205, 304])
 /** What no reason phrase may hold (RFC 9112 section 4). */
 const UNSENDABLE = /[^\t\x20-\x7e\x80-\xff]/g
+const LAST_EVENT = /data: ?\[DONE\]\s*$/
 /** A client that is this many bytes behind is waited for until it is not. */
 const MOST_PENDING = 64 * 1024
 
@@ -31,6 +32,9 @@ export class FetchAnswer implements ClientResponse {
   private writer: WritableStreamDefaultWriter<Uint8Array> | null = null
   /** Bytes that are written and not read. */
   private pending = 0
+  /** Bytes that were announced and are to come; null where nobody knows. */
+  private left: number | null = null
+  private last: Uint8Array | null = null
   private stalled: ReturnType<typeof setTimeout> | null = null
   private drained: () => void = () => {}
 
@@ -61,6 +65,7 @@ export class FetchAnswer implements ClientResponse {
     if (this.bodyless || WITHOUT_BODY.has(status)) return this.begun.resolve(new Response(null, init))
     const length = findHeader(headers, 'content-length')
     const known = length !== null && /^\d+$/.test(length)
+    if (known) this.left = Number(length)
     const { readable, writable } = known
       ? new FixedLengthStream(Number(length))
       : new IdentityTransformStream()
@@ -73,6 +78,8 @@ export class FetchAnswer implements ClientResponse {
   write(chunk: Uint8Array): boolean {
     if (this.writer === null) return true
     this.pending += chunk.length
+    if (this.left !== null) this.left -= chunk.length
+    this.last = chunk
     this.writer.write(chunk).then(
       () => this.wasRead(chunk.length),
       () => this.clientGone(),
@@ -88,6 +95,17 @@ export class FetchAnswer implements ClientResponse {
     clearTimeout(this.stalled)
     this.stalled = null
     this.drained()
+  }
+
+  /**
+   * Whether the client has all that there will be: what was announced, or a stream's last event, behind which clients such as
+   * the `openai` package leave. Then the upstream's end is a matter of a moment.
+   */
+  get complete(): boolean {
+    if (this.pending > 0 || this.last === null) return false
+    return this.left === null
+      ? LAST_EVENT.test(Buffer.from(this.last.slice(-32)).toString())
+      : this.left === 0
   }
 
   onDrain(listener: () => void): void {

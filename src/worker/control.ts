@@ -7,6 +7,7 @@ import type { Log } from '../domain/ports.ts'
 import { createHealth, failure, guard, notServed } from '../http/health.ts'
 import { armStatesOf } from '../node/arm-events.ts'
 import type { Env } from './env.ts'
+import { type OfficeFacts, officeOf } from './office-calls.ts'
 import { objectOf } from './outbox.ts'
 import type { WorkerSnapshot } from './snapshot.ts'
 
@@ -27,14 +28,18 @@ export interface ControlDeps {
 export function createControl({ snapshot, notReady, env, log }: ControlDeps): Hono {
   const token = () => snapshot?.config.admin.token ?? null
   const configHash = () => snapshot?.config.hash ?? ''
+  // What is counted is told all the same.
+  const untold = (error: unknown): OfficeFacts => {
+    log.error({ err: error }, 'the office object could not be asked for the metrics')
+    return { reports: [], queue: null }
+  }
   const health = createHealth({
     notReady: () => notReady,
     metrics: async () =>
       await objectOf(env.METRICS).expose({
         configHash: configHash(),
         armStates: snapshot === null ? [] : armStatesOf(snapshot.plan),
-        reports: [],
-        queue: { depth: 0, oldestAt: null },
+        ...(await officeOf(env.OFFICE).facts().catch(untold)),
       }),
   })
   const app = new Hono()
@@ -42,6 +47,7 @@ export function createControl({ snapshot, notReady, env, log }: ControlDeps): Ho
   app.route('/', health)
   app.use(guard(token))
   app.get('/api/config', (c) => c.json({ hash: configHash() }))
+  app.get('/api/experiments', async (c) => c.json(await officeOf(env.OFFICE).reports()))
   app.notFound(notServed)
   app.onError(failure(log))
   return app

@@ -148,6 +148,7 @@ export class WorkerIncoming {
   }
 
   private gone(): void {
+    if (this.answer.complete) return
     if (this.relay !== null) this.relay.clientGone()
     else if (!this.refused) {
       this.refused = true

@@ -3,7 +3,12 @@ import { describeError } from '../domain/error-description.ts'
 import type { Log } from '../domain/ports.ts'
 
 const LEVELS = ['debug', 'info', 'warn', 'error'] as const
-export type Level = (typeof LEVELS)[number]
+type Level = (typeof LEVELS)[number]
+
+/** What `LOG_LEVEL` says. */
+export function levelOf(text: unknown): Level {
+  return LEVELS.find((it) => it === text) ?? 'info'
+}
 
 /** @param least lines below this level are left out. */
 export function consoleLog(least: Level): Log {

@@ -19,7 +19,8 @@ export interface Facts {
   readonly configHash: string
   readonly armStates: readonly (ArmState & { readonly experiment: string; readonly arm: string })[]
   readonly reports: readonly Report[]
-  readonly queue: QueueStatus
+  /** Null where the store cannot be read. */
+  readonly queue: QueueStatus | null
 }
 
 /** So long a batch may be sent again, in milliseconds. */

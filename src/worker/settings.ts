@@ -1,8 +1,10 @@
 /**
- * What an isolate serves by: the configuration and the arms' switches, from KV where they are there, else from the bundle.
- * Read when the isolate begins, and again while requests come. A text that is wrong leaves what is in force.
+ * What an isolate serves by: the configuration and the arms' switches, from KV where they are there, else from the bundle;
+ * and what rules did to arms, from D1. Read when the isolate begins, and again while requests come. What is wrong or cannot be
+ * read leaves what is in force.
  */
 import bundled from 'ballast:bundled'
+import { D1Store } from '../adapters/store-d1.ts'
 import { type Config, ConfigError, parseConfigIn } from '../config/parse.ts'
 import { formatProblem } from '../config/source.ts'
 import { BallastError } from '../domain/errors.ts'
@@ -30,7 +32,10 @@ interface Texts {
 export class Settings {
   private readonly lasting: Lasting
   private current: WorkerSnapshot | null = null
+  /** Of the settings, by people. */
   private armEvents: readonly ArmEvent[] = []
+  /** Of the store, by rules. */
+  private storedEvents: readonly ArmEvent[] = []
   /** What was read last, in force or not. */
   private read: Texts | null = null
   private readAt = Number.NEGATIVE_INFINITY
@@ -67,6 +72,7 @@ export class Settings {
 
   /** Never rejects. */
   private async refresh(env: Env): Promise<void> {
+    const stored = this.readStored(env)
     try {
       const texts = await readTexts(env)
       if (this.read === null || texts.config !== this.read.config || this.current === null)
@@ -77,6 +83,32 @@ export class Settings {
       this.lasting.log.error({ err: error }, 'the settings could not be read: what is in force stays')
       if (this.current === null) this.useConfig(null, env)
     }
+    this.storedEvents = await stored
+    this.switchArms()
+  }
+
+  /** Never rejects. */
+  private async readStored({ DB }: Env): Promise<readonly ArmEvent[]> {
+    if (DB === undefined) return []
+    try {
+      return await new D1Store({ d1: DB, queueLimit: 0 }).armEvents()
+    } catch (error) {
+      this.lasting.log.error(
+        { err: error },
+        'what rules did to arms could not be read: they stay as they are',
+      )
+      return this.storedEvents
+    }
+  }
+
+  /** What people say in the settings of an arm goes before what rules did to it. */
+  private switchArms(): void {
+    if (this.current === null) return
+    const said = this.armEvents
+    const ofRules = this.storedEvents.filter(
+      (it) => !said.some(({ experiment, arm }) => experiment === it.experiment && arm === it.arm),
+    )
+    applyArmEvents(this.current.plan, [...ofRules, ...said])
   }
 
   private useConfig(text: string | null, env: Env): void {
@@ -87,7 +119,7 @@ export class Settings {
       if (config.hash === running?.config.hash) return
       this.use(new WorkerSnapshot(config, this.lasting, running))
       for (const warning of warnings(config)) log.warn({}, formatProblem(warning))
-      this.warnOfChecks()
+      this.warnOfChecks(env)
       if (running === null) return
       const changes = changesBetween(running.config, config)
       log.info({ config: config.hash, changes }, 'the configuration was reloaded')
@@ -106,16 +138,20 @@ export class Settings {
   }
 
   /** Nobody is to wait for rates that never come. */
-  private warnOfChecks(): void {
+  private warnOfChecks({ DB }: Env): void {
+    if (DB !== undefined) return
     const checked = this.current!.plan.experiments.filter(({ check }) => check !== null)
     if (checked.length === 0) return
     const experiments = checked.map(({ name }) => name)
-    this.lasting.log.warn({ experiments }, 'a Worker does not judge: what is drawn for checks is dropped')
+    this.lasting.log.warn(
+      { experiments },
+      'a Worker without the binding DB does not judge: what is drawn for checks is dropped',
+    )
   }
 
   private use(snapshot: WorkerSnapshot): void {
-    applyArmEvents(snapshot.plan, this.armEvents)
     this.current = snapshot
+    this.switchArms()
     this.problem = null
   }
 
@@ -129,7 +165,7 @@ export class Settings {
       log.error({ err: error }, 'what was done to arms could not be read: they stay as they are')
       return
     }
-    if (this.current !== null) applyArmEvents(this.current.plan, this.armEvents)
+    this.switchArms()
     if (first) return
     for (const { id, experiment, arm, action, by } of this.armEvents) {
       if (before.some((it) => it.id === id)) continue

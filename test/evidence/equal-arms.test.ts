@@ -5,7 +5,7 @@ import { noLog } from '../../src/domain/ports.ts'
 import { EvidenceFollower } from '../../src/node/evidence.ts'
 import { Following } from '../../src/node/following.ts'
 import type { Plan } from '../../src/policy/compile.ts'
-import { type Engine, openTwice, sqliteFile } from '../store/engines.ts'
+import { type Engine, openTwice, postgresDatabase, sqliteFile } from '../store/engines.ts'
 import { planOf } from '../support/plan.ts'
 import { postgres, usePostgres } from '../support/postgres.ts'
 import { describeWith } from '../support/requires.ts'
@@ -102,5 +102,5 @@ describe('SQLite', () => equalArms(sqliteFile))
 
 describeWith(postgres, 'Postgres', () => {
   const server = usePostgres()
-  equalArms({ lasting: true, create: () => server().database() })
+  equalArms(postgresDatabase(() => server().database()))
 })

@@ -3,7 +3,7 @@ import { describe } from 'vitest'
 import { postgres, usePostgres } from '../support/postgres.ts'
 import { describeWith } from '../support/requires.ts'
 import { archiveContract } from './archive-contract.ts'
-import { type Engine, memory, sqliteFile } from './engines.ts'
+import { d1, type Engine, memory, postgresDatabase, sqliteFile } from './engines.ts'
 import { queueContract } from './queue-contract.ts'
 import { sharingContract } from './sharing-contract.ts'
 import { textContract } from './text-contract.ts'
@@ -21,7 +21,9 @@ describe('memory', () => contract(memory))
 
 describe('SQLite', () => contract(sqliteFile))
 
+describe('D1', () => contract(d1))
+
 describeWith(postgres, 'Postgres', () => {
   const server = usePostgres()
-  contract({ lasting: true, create: () => server().database() })
+  contract(postgresDatabase(() => server().database()))
 })

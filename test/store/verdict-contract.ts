@@ -123,7 +123,7 @@ export function verdictContract(engine: Engine): void {
           expect(sorted(await store.tallies(experiment, 'archaic'))).toEqual(sorted(recount(rows)))
           expect(sorted(await store.scoreTallies(experiment, 'archaic'))).toEqual(sorted(recountScores(rows)))
         }),
-        { numRuns: 40 },
+        { numRuns: engine.sequences },
       )
     }, 60_000)
 

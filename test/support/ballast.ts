@@ -47,6 +47,13 @@ export async function startAnyBallast(
 /** How long counts are on their way to the metrics object at most, in an isolate that is not busy. */
 const COUNTED_MS = 150
 
+/** Exposures are gathered for a second. */
+const STORED_MS = 1_200
+/** Until a message has woken the judge and all is judged. */
+const JUDGED_MS = 30_000
+/** It grows with the time alone. */
+const ageless = (text: string) => text.replace(/^ballast_judge_oldest_sample_age_seconds .*$/m, '')
+
 async function startOnWorkerd(
   yaml: string,
   environment: Record<string, string>,
@@ -59,15 +66,21 @@ async function startOnWorkerd(
     for (let before = await expose(); ; ) {
       await new Promise((resolve) => setTimeout(resolve, COUNTED_MS))
       const now = await expose()
-      if (now === before) return now
+      if (ageless(now) === ageless(before)) return now
       before = now
     }
+  }
+  const settle = async () => {
+    await new Promise((resolve) => setTimeout(resolve, STORED_MS))
+    await eventually(async () => metricValue(await metrics(), 'ballast_judge_queue_depth') === 0, JUDGED_MS)
+    await metrics()
   }
   const offered = {
     url: `${adminUrl}/v1`,
     adminUrl,
     metrics,
-    settle: metrics,
+    settle,
+    reports: async () => await (await fetch(`${adminUrl}/api/experiments`)).json(),
     close: () => worker.dispose(),
   }
   // What only Node has is missed by name.

@@ -1,14 +1,17 @@
 /**
  * The recorded answers on archaic bird names (arXiv:2604.10022) through the Worker: each unit comes into the arm it has on
- * Node, each arm gets the answers that belong to it, and the Worker's metrics say so, after a restart too.
+ * Node, each arm gets the answers that belong to it and they get the verdicts they get on Node (`test/replay.test.ts`), and
+ * the Worker's metrics say so, after a restart too.
  */
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import OpenAI from 'openai'
 import { expect, onTestFinished, test } from 'vitest'
 import type { Policy } from '../../src/domain/policy.ts'
 import { noLog } from '../../src/domain/ports.ts'
+import { VERDICTS } from '../../src/domain/verdict.ts'
 import { assignArm } from '../../src/policy/assign.ts'
 import { startSandbox } from '../../src/sandbox/server.ts'
 import { eventually, metricValue } from '../support/ballast.ts'
@@ -28,6 +31,10 @@ experiments:
   birds:
     salt: replay
     arms: {control: {weight: 1}, etymologist: {weight: 1, policy: birds/identity-etymologist}}
+    check: nineteenth-century
+    sample: 1
+decisions: {wait: 3s}
+judge: {upstream: recordings, model: "sandbox-replay-judge:llm_or_19"}
 `
 
 const ARMS = ['control', 'etymologist'] as const
@@ -43,7 +50,7 @@ interface Recording {
 
 describeWith(shared, 'the recorded answers on archaic bird names, through the Worker', () => {
   test('come out of the arms they belong to, and are counted across a restart', {
-    timeout: 90_000,
+    timeout: 300_000,
   }, async () => {
     const files = {
       control: shared.path('paper/recorded/birds.gpt-4.1.no-context.jsonl'),
@@ -109,16 +116,53 @@ describeWith(shared, 'the recorded answers on archaic bird names, through the Wo
           .every((it) => it === 100),
       30_000,
     )
+    const verdicts = (text: string) =>
+      ARMS.map((arm) =>
+        VERDICTS.map((verdict) =>
+          metricValue(text, 'ballast_verdicts_total', { arm, check: 'nineteenth-century', verdict }),
+        ),
+      )
+    const gauge = (text: string, name: string, arm: string, stat: string) =>
+      metricValue(text, name, { experiment: 'birds', arm, stat })
+    await eventually(async () => {
+      await sleep(500)
+      const told = verdicts(await metrics()).flat()
+      return told.reduce((sum, it) => sum + it, 0) === 200
+    }, 150_000)
+    // What waits three seconds for its verdict is decided on by then, and reports are made anew.
+    await sleep(5_000)
+    await metrics()
+    await sleep(2_000)
     const before = await metrics()
+    expect(verdicts(before)).toEqual([
+      [95, 5, 0, 0, 0],
+      [1, 99, 0, 0, 0],
+    ])
+    // The bounds of the reference vectors for 95 and 1 of 100.
+    expect(gauge(before, 'ballast_positive_rate', 'control', 'lower')).toBeCloseTo(0.8442055564593938, 9)
+    expect(gauge(before, 'ballast_positive_rate', 'etymologist', 'upper')).toBeCloseTo(0.08402231446396656, 9)
+    expect(gauge(before, 'ballast_arm_difference', 'etymologist', 'upper')).toBeLessThan(0)
+    expect(metricValue(before, 'ballast_samples_total', { outcome: 'stored' })).toBe(200)
+    expect(metricValue(before, 'ballast_sample_ratio_p_value', { experiment: 'birds' })).toBe(1)
+    expect(metricValue(before, 'ballast_judge_queue_depth')).toBe(0)
     expect(metricValue(before, 'ballast_injections_total', { policy: ETYMOLOGIST.id })).toBe(100)
 
     await worker.dispose()
     worker = await start()
     const after = await metrics()
     expect(counted(after)).toEqual(whole)
-    expect(after.split('\n').sort()).toEqual(before.split('\n').sort())
+    expect(lasting(after)).toEqual(lasting(before))
+    expect(gauge(after, 'ballast_arm_difference', 'etymologist', 'upper')).toBeLessThan(0)
   })
 })
+
+/** The lines but for the state of a judge that nobody has asked since, and what may count verdicts now that came late. */
+function lasting(text: string): string[] {
+  return text
+    .split('\n')
+    .filter((line) => !/^ballast_(judge_breaker_open|arm_difference)/.test(line))
+    .sort()
+}
 
 /** Units that the experiment puts into an arm on Node, some of them beyond ASCII. */
 function* unitsOf(arm: string): Generator<string, never> {

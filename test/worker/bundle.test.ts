@@ -39,6 +39,11 @@ describe('the bundle', () => {
     expect(own.some((it) => it.endsWith('pipeline/pipeline.ts'))).toBe(true)
   })
 
+  test('is bound to all that it asks for', () => {
+    for (const name of ['METRICS', 'RATES', 'OFFICE', 'SETTINGS', 'DB', 'JUDGING'])
+      expect(wranglerOutput()).toContain(`env.${name} `)
+  })
+
   test('tells nothing of the machine it was made on', () => {
     expect(bundledWorker()).not.toContain(process.cwd())
   })

@@ -112,10 +112,9 @@ describe('the control plane of a Worker', () => {
     const status = async (path: string, headers: Record<string, string> = {}) =>
       (await fetch(worker.url + path, { headers })).status
     const given = { authorization: 'Bearer a-token-of-the-admin' }
-    for (const path of ['metrics', 'api/config'])
+    for (const path of ['metrics', 'api/config', 'api/experiments'])
       expect([path, await status(path), await status(path, given)]).toEqual([path, 401, 200])
-    // Nothing is judged there that they could show.
-    for (const path of ['', 'api/experiments'])
+    for (const path of ['', 'api/samples'])
       expect([path, await status(path), await status(path, given)]).toEqual([path, 401, 404])
     expect([await status('healthz'), await status('readyz')]).toEqual([200, 200])
   })
