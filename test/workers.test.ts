@@ -248,6 +248,21 @@ describe.skipIf(!linux)('serve --workers [reads /proc, on Linux]', () => {
   )
 
   test(
+    'a worker that hangs is ended and replaced',
+    async () => {
+      const upstream = await hello()
+      const running = await startWorkers(yaml({ upstream: upstream.url }))
+      const [victim] = childrenOf(running.child.pid!)
+      process.kill(victim!, 'SIGSTOP')
+      await eventually(async () => (await running.value('ballast_worker_restarts_total')) === 1, 45_000)
+      await running.says(/a worker hangs and is ended/)
+      expect(lives(victim!)).toBe(false)
+      expect((await ask(running.url)).status).toBe(200)
+    },
+    2 * LONG,
+  )
+
+  test(
     'SIGTERM to all of them under load, as service managers send it, fails no request',
     async () => {
       const upstream = await hello(100)

@@ -12,18 +12,29 @@ const IDLE_SWEEP_MS = 50
  */
 export const LATE_MS = 1_000
 
-/** @throws Error when the address is in use or not this machine's; its cause has the system's code. */
-export function listen(server: Server, { host, port }: Address): Promise<Address> {
+/**
+ * @param shared with other processes' servers, which say so too; the kernel spreads the connections (`SO_REUSEPORT`).
+ * @throws Error when the address is in use or not this machine's; its cause has the system's code.
+ */
+export function listen(server: Listener, { host, port }: Address, shared = false): Promise<Address> {
   return new Promise((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) => {
       const reason = error.code === 'EADDRINUSE' ? 'something listens there already' : error.message
       reject(new Error(`cannot listen on ${formatAddress({ host, port })}: ${reason}`, { cause: error }))
     })
-    server.listen(port, host, BACKLOG, () => {
+    server.listen({ port, host, backlog: BACKLOG, reusePort: shared }, () => {
       const { address, port: chosen } = server.address() as AddressInfo
       resolve({ host: host === 'localhost' ? host : address, port: chosen })
     })
   })
+}
+
+/** Finds the port that stands for 0, and whether the address can be had. @throws Error as `listen` does. */
+export async function probe(address: Address): Promise<Address> {
+  const server = new Listener()
+  const found = await listen(server, address)
+  await new Promise((resolve) => server.close(resolve))
+  return found
 }
 
 /** Stops listening and resolves when the running requests have ended, at the latest after `drainMs`. */

@@ -101,8 +101,9 @@ export class Serving implements DataSide {
     return this.current.limits.inFlight
   }
 
-  begin(): Promise<Address> {
-    return listen(this.server, this.current.config.listen)
+  /** @param shared where it listens with others; left out, by itself where the configuration says. */
+  begin(shared?: Address): Promise<Address> {
+    return listen(this.server, shared ?? this.current.config.listen, shared !== undefined)
   }
 
   prepare(next: OfficeConfig): Prepared {

@@ -19,6 +19,8 @@ export interface InForce {
 export interface Beginning extends InForce {
   /** How many workers there are: of what is limited in all, each has such a part. */
   readonly workers: number
+  /** Where they all listen, each by itself; null where the starting process hands connections out. */
+  readonly shared: Address | null
 }
 
 /** What a worker has counted since it told last, and how it stands. */

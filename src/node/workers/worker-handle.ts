@@ -27,13 +27,15 @@ export class WorkerHandle {
   state: 'starting' | 'serving' | 'draining' = 'starting'
   /** What it told last. */
   tally: Tally | null = null
+  /** How often in a row it was looked at without having told anything. */
+  silent = 0
   private readonly worker: ReturnType<typeof cluster.fork>
   private readonly startedAt = performance.now()
   private reason: Error | null = null
 
   constructor(number: number, log: Log, handlers: Omit<Handlers<PrimaryRequests>, 'log'>) {
     this.number = number
-    // In turn: connections stay for long, and whoever wakes first would take most of them.
+    // Where they cannot listen each by itself: in turn, as connections stay for long, and whoever wakes first would take most.
     cluster.schedulingPolicy = cluster.SCHED_RR
     cluster.setupPrimary({ exec: FILE, args: [], serialization: 'advanced' })
     this.worker = cluster.fork()

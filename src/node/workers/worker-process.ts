@@ -69,7 +69,7 @@ async function main(): Promise<void> {
 
   const log = forwardedLog((message) => line.tell('log', message as LogMessage))
   try {
-    const { config, armEvents, workers } = await line.ask('begin', undefined)
+    const { config, armEvents, workers, shared } = await line.ask('begin', undefined)
     tracing = await openTracing(process.env, log)
     const serving = new Serving(config, {
       keeper: keeperAt(line),
@@ -82,7 +82,7 @@ async function main(): Promise<void> {
     drainMs = config.limits.drain
     applyArmEvents(serving.plan, armEvents)
     make(serving)
-    await line.ask('serving', await serving.begin())
+    await line.ask('serving', await serving.begin(shared ?? undefined))
     setInterval(() => line.tell('tally', tally(serving)), TELL_MS).unref()
   } catch (error) {
     await line.ask('refused', plainError(error)).catch(() => {})

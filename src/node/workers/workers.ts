@@ -14,6 +14,7 @@ import { type Keeper, Recorder } from '../../pipeline/record.ts'
 import type { Plan } from '../../policy/compile.ts'
 import type { Office } from '../office.ts'
 import type { OfficeConfig } from '../office-messages.ts'
+import { probe } from '../servers.ts'
 import type { DataSide, Prepared } from '../serving.ts'
 import { type Lasting, ServedSnapshot } from '../snapshot.ts'
 import { UpstreamPools, type UpstreamState } from '../upstreams.ts'
@@ -32,6 +33,11 @@ const APPLY_MS = 10_000
 const SOON_MS = 1_000
 /** Beyond what a worker gives its requests. */
 const DRAIN_MARGIN_MS = 5_000
+/** A worker tells twice a second. Who has not, so many looks in a row, hangs: its connections wait for nothing. */
+const LOOK_MS = 5_000
+const SILENT_LOOKS = 4
+/** Systems whose kernels spread connections over sockets that listen at one address. */
+const SPREADING = new Set(['linux', 'freebsd'])
 const FINISH_MS = 25_000
 
 export interface WorkersDeps {
@@ -62,6 +68,8 @@ export class Workers implements DataSide {
   private failedStarts = 0
   private waitMs = 0
   private closing = false
+  private shared: Address | null = null
+  private looking: NodeJS.Timeout | undefined
   private gathering: Promise<void> | null = null
 
   /** @throws when nothing can be served by the configuration. */
@@ -101,6 +109,8 @@ export class Workers implements DataSide {
   }
 
   async begin(): Promise<Address> {
+    if (SPREADING.has(process.platform)) this.shared = await probe(this.current.config.listen)
+    this.looking = setInterval(() => this.look(), LOOK_MS).unref()
     const started = Array.from({ length: this.size }, (_, index) => this.start(index + 1))
     const address = await Promise.race([this.first.promise, this.failed()])
     await Promise.race([Promise.allSettled(started), this.failed()])
@@ -200,6 +210,7 @@ export class Workers implements DataSide {
         await it.ended
       }),
     )
+    clearInterval(this.looking)
     await this.lasting.recorder.close()
     await this.lasting.pools.close()
   }
@@ -224,6 +235,16 @@ export class Workers implements DataSide {
   private take(handle: WorkerHandle, tally: Tally): void {
     this.deps.count(tally.counted)
     handle.tally = tally
+    handle.silent = 0
+  }
+
+  /** By looks and not by the clock: a machine that was asleep has all of them silent for long, and nobody hangs. */
+  private look(): void {
+    for (const handle of this.serving) {
+      if (++handle.silent <= SILENT_LOOKS) continue
+      this.deps.log.error({ worker: handle.number }, 'a worker hangs and is ended')
+      handle.kill()
+    }
   }
 
   /** Starts one. @returns what resolves when it serves or has ended. */
@@ -233,7 +254,8 @@ export class Workers implements DataSide {
     const handle = new WorkerHandle(number, log, {
       begin: () => {
         handle.begun = true
-        return { config: withoutPlace(this.current.config), armEvents: armEvents(), workers: this.size }
+        const { shared, size: workers } = this
+        return { config: withoutPlace(this.current.config), armEvents: armEvents(), workers, shared }
       },
       serving: (address) => {
         handle.serves()
