@@ -1,6 +1,6 @@
 /** HTTP servers: to listen, and to end in good order. Used by `node.ts` and `judge-process.ts`. */
 import type { Server } from 'node:http'
-import { type AddressInfo, Server as Listener } from 'node:net'
+import { type AddressInfo, Server as Listener, type Socket } from 'node:net'
 import { type Address, formatAddress } from '../config/values.ts'
 
 /** Connections that wait to be accepted: with Node's 511, a few thousand that come at once lose some (the kernel resets them). */
@@ -12,11 +12,20 @@ const IDLE_SWEEP_MS = 50
  */
 export const LATE_MS = 1_000
 
+/** Of each server that listens. */
+const connections = new WeakMap<Listener, Set<Socket>>()
+
 /**
  * @param shared with other processes' servers, which say so too; the kernel spreads the connections (`SO_REUSEPORT`).
  * @throws Error when the address is in use or not this machine's; its cause has the system's code.
  */
 export function listen(server: Listener, { host, port }: Address, shared = false): Promise<Address> {
+  const open = new Set<Socket>()
+  connections.set(server, open)
+  server.on('connection', (socket: Socket) => {
+    open.add(socket)
+    socket.once('close', () => open.delete(socket))
+  })
   return new Promise((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) => {
       const reason = error.code === 'EADDRINUSE' ? 'something listens there already' : error.message
@@ -47,7 +56,7 @@ export function closeServer(server: Server, drainMs: number): Promise<void> {
       () => {
         // HTTP's `close` ends the connections that are idle now; one that becomes idle later would stay for its keep-alive.
         server.close()
-        sweep = setInterval(() => server.closeIdleConnections(), IDLE_SWEEP_MS)
+        sweep = setInterval(() => closeIdle(server), IDLE_SWEEP_MS)
       },
       Math.min(LATE_MS, drainMs),
     )
@@ -58,4 +67,10 @@ export function closeServer(server: Server, drainMs: number): Promise<void> {
       resolve()
     })
   })
+}
+
+function closeIdle(server: Server): void {
+  server.closeIdleConnections()
+  // Opened in advance, as pools of clients do; for Node it is busy until its first request has come.
+  for (const socket of connections.get(server) ?? []) if (socket.bytesRead === 0) socket.destroy()
 }

@@ -115,6 +115,15 @@ describe('while ballast ends', () => {
     expect(connection.closed).toBe(true)
   })
 
+  test('nor do connections stay that never said anything, as clients open them in advance', async () => {
+    const { ballast, open } = await start()
+    const connection = await open()
+    const before = performance.now()
+    await ballast.close(DRAIN_MS)
+    expect(performance.now() - before).toBeLessThan(DRAIN_MS / 2)
+    expect(connection.closed).toBe(true)
+  })
+
   test('a request that comes later than that is refused with ballast_draining', async () => {
     const { ballast, open, upstream } = await start()
     let finish = () => {}
