@@ -66,6 +66,10 @@ export class WorkerHandle {
     })
   }
 
+  get pid(): number | null {
+    return this.worker.process.pid ?? null
+  }
+
   get livedMs(): number {
     return performance.now() - this.startedAt
   }

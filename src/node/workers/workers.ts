@@ -242,7 +242,7 @@ export class Workers implements DataSide {
   private look(): void {
     for (const handle of this.serving) {
       if (++handle.silent <= SILENT_LOOKS) continue
-      this.deps.log.error({ worker: handle.number }, 'a worker hangs and is ended')
+      this.deps.log.error({ worker: handle.number, pid: handle.pid }, 'a worker hangs and is ended')
       handle.kill()
     }
   }
@@ -259,6 +259,7 @@ export class Workers implements DataSide {
       },
       serving: (address) => {
         handle.serves()
+        log.info({ worker: number, pid: handle.pid }, 'a worker serves')
         this.failedStarts = 0
         this.first.resolve(address)
         resolve()
@@ -298,7 +299,10 @@ export class Workers implements DataSide {
     if (handle.livedMs > LONG_LIFE_MS) this.waitMs = 0
     const { waitMs } = this
     this.waitMs = Math.min(Math.max(FIRST_WAIT_MS, 2 * waitMs), LONGEST_WAIT_MS)
-    log.error({ err: reason, worker: handle.number, waitMs }, 'a worker has died and is replaced')
+    log.error(
+      { err: reason, worker: handle.number, pid: handle.pid, waitMs },
+      'a worker has died and is replaced',
+    )
     const timer = setTimeout(() => {
       this.replacing.delete(timer)
       this.restarts++
