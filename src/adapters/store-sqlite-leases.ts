@@ -98,7 +98,9 @@ function due(db: Kysely<Tables>, now: number, max: number, checks?: readonly str
           .selectFrom('samples')
           .select(['id', 'visible_at', 'requested_at'])
           .where(WAITING)
-          .$if(of !== null, (it) => it.where('check_id', 'in', of!))
+          .$if(of !== null, (it) =>
+            it.where(sql<boolean>`check_id in (select value from json_each(${JSON.stringify(of)}))`),
+          )
           .where('visible_at', '<=', now)
           .orderBy('visible_at')
           .orderBy('requested_at')

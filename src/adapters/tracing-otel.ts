@@ -5,19 +5,22 @@
  */
 import { DiagLogLevel, diag, logs, metrics, trace } from '@opentelemetry/api'
 import { NodeSDK } from '@opentelemetry/sdk-node'
+import { LRUCache } from 'lru-cache'
 import type { Log } from '../domain/ports.ts'
 import type { Tracing } from '../domain/tracing.ts'
 import { OtelJudging } from './tracing-otel-judging.ts'
 import { createInstruments } from './tracing-otel-metrics.ts'
 import { OtelRequest } from './tracing-otel-request.ts'
-import type { Environment, Signal } from './tracing-signals.ts'
+import { type Environment, type Signal, wordsOf } from './tracing-signals.ts'
 
 const SCOPE = 'ballast'
+const PROMETHEUS = 'prometheus'
 /** A collector that is away must not keep ballast from ending. */
 const LAST_SENDING_MS = 3_000
 /** That one is away is said once, and again when it has been for so long. */
 const SAY_AGAIN_MS = 3_600_000
 const LONGEST_REASON = 300
+const MOST_REASONS = 20
 
 /** @param signals what of it is sent. */
 export function startOtelTracing(signals: readonly Signal[], environment: Environment, log: Log): Tracing {
@@ -27,13 +30,18 @@ export function startOtelTracing(signals: readonly Signal[], environment: Enviro
   setDiagnostics()
   const named =
     environment.OTEL_SERVICE_NAME || /(^|,)\s*service\.name=/.test(environment.OTEL_RESOURCE_ATTRIBUTES ?? '')
-  const prometheus = /(^|,)\s*prometheus\b/.test(environment.OTEL_METRICS_EXPORTER ?? '')
-  if (prometheus)
+  const exporters = wordsOf(environment.OTEL_METRICS_EXPORTER)
+  const others = exporters.filter((it) => it !== PROMETHEUS)
+  const measures = signals.includes('METRICS') && (others.length > 0 || exporters.length === 0)
+  if (others.length < exporters.length) {
     log.warn({}, 'OTEL_METRICS_EXPORTER=prometheus is passed over: ballast serves /metrics itself')
+    // The SDK reads it from there, and nowhere else.
+    if (measures) process.env.OTEL_METRICS_EXPORTER = others.join(',')
+  }
   const sdk = new NodeSDK({
     ...(named ? {} : { serviceName: SCOPE }),
     ...(signals.includes('TRACES') ? {} : { spanProcessors: [] }),
-    ...(signals.includes('METRICS') && !prometheus ? {} : { metricReaders: [] }),
+    ...(measures ? {} : { metricReaders: [] }),
     ...(signals.includes('LOGS') ? {} : { logRecordProcessors: [] }),
   })
   sdk.start()
@@ -59,19 +67,18 @@ export function startOtelTracing(signals: readonly Signal[], environment: Enviro
 
 /** What the SDK says of itself, in ballast's log; it says the same with every batch that it cannot send. */
 function loggedDiagnostics(log: Log) {
-  let saidAt = Number.NEGATIVE_INFINITY
-  let unsaid = 0
-  const say = (message: string) => {
-    if (performance.now() - saidAt < SAY_AGAIN_MS) {
-      unsaid++
-      return
-    }
+  const said = new LRUCache<string, true>({ max: MOST_REASONS, ttl: SAY_AGAIN_MS })
+  const say = (...parts: unknown[]) => {
+    const reason = parts
+      .map((it) => reasonIn(String(it)))
+      .join(': ')
+      .slice(0, LONGEST_REASON)
+    if (said.has(reason)) return
+    said.set(reason, true)
     log.warn(
-      { reason: reasonIn(message), ...(unsaid > 0 ? { before: unsaid } : {}) },
+      { reason },
       'OpenTelemetry is in trouble; requests are served all the same, and what cannot be sent is lost',
     )
-    saidAt = performance.now()
-    unsaid = 0
   }
   const ignore = () => {}
   return { error: say, warn: say, info: ignore, debug: ignore, verbose: ignore }
@@ -84,5 +91,5 @@ function reasonIn(message: string): string {
     const { message: said, code } = JSON.parse(message) as { message?: unknown; code?: unknown }
     reason = [said, code].filter((it) => typeof it === 'string' && it !== '').join(' ') || message
   } catch {}
-  return reason.slice(0, LONGEST_REASON)
+  return reason
 }

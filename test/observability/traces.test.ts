@@ -3,7 +3,9 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import * as conventions from '@opentelemetry/semantic-conventions/incubating'
 import OpenAI from 'openai'
 import { describe, expect, test } from 'vitest'
+import { openTracing } from '../../src/adapters/tracing.ts'
 import * as names from '../../src/adapters/tracing-otel-names.ts'
+import { noLog } from '../../src/domain/ports.ts'
 import { eventually, startTestUpstream } from '../support/ballast.ts'
 import { ballast, configFile } from '../support/command.ts'
 import { storeFile } from '../support/office.ts'
@@ -370,6 +372,26 @@ describe('OpenTelemetry', () => {
     expect(traces.map(({ type }) => type)).toContain('application/x-protobuf')
     expect(traces.some(({ text }) => text.includes('chat ft-birds'))).toBe(true)
   })
+})
+
+test.each([
+  [
+    { OTEL_EXPORTER_OTLP_ENDPOINT: 'collector:4318?key=hidden' },
+    'OTEL_EXPORTER_OTLP_ENDPOINT: is no address',
+  ],
+  [
+    { OTEL_TRACES_EXPORTER: 'jaegerr' },
+    'OTEL_TRACES_EXPORTER: there is no "jaegerr"; there are otlp, console, none',
+  ],
+  [{ OTEL_TRACES_EXPORTER: 'otlp', OTEL_EXPORTER_OTLP_PROTOCOL: 'http' }, 'there are grpc, http/protobuf'],
+  [{ OTEL_TRACES_EXPORTER: 'otlp', OTEL_TRACES_SAMPLER: 'some' }, 'OTEL_TRACES_SAMPLER: there is no "some"'],
+])('%j is refused, and not taken for something else', async (environment, says) => {
+  const refused = openTracing(environment, noLog).then(
+    () => '',
+    (error: Error) => error.message,
+  )
+  expect(await refused).toContain(says)
+  expect(await refused).not.toContain('hidden')
 })
 
 test('every name that is not our own is one of the conventions', () => {

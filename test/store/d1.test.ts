@@ -107,3 +107,14 @@ test('a D1 without its tables says what to do', async () => {
   await expect(store.readNote('x')).rejects.toThrow('wrangler d1 migrations apply')
   await d1.prepare('alter table elsewhere rename to notes').run()
 })
+
+test('samples are taken of more checks than a statement of D1 may have values', async () => {
+  const store = new D1Store({ d1: await emptyD1(), queueLimit: 10 })
+  const sample = makeSample()
+  await store.offer(sample)
+  const others = Array.from({ length: 150 }, (_, index) => `check-${index}`)
+  expect(await store.take(10, 1_000, others)).toEqual([])
+  expect(await store.take(10, 1_000, [...others, sample.check])).toMatchObject([
+    { sample: { id: sample.id } },
+  ])
+})

@@ -76,6 +76,7 @@ export class WorkerHandle {
 
   serves(): void {
     this.served = true
+    this.silent = 0
     if (this.state === 'starting') this.state = 'serving'
   }
 

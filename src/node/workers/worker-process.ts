@@ -12,6 +12,8 @@ import { Serving } from '../serving.ts'
 import { Line } from './line.ts'
 import type { InForce, LogMessage, PrimaryRequests, Tally, WorkerRequests } from './messages.ts'
 
+/** For a request to be counted against its client's minute. */
+const RATE_MS = 1_000
 /** What is counted is told so often; who is killed takes so much with it at most. */
 const TELL_MS = 500
 
@@ -33,7 +35,7 @@ async function main(): Promise<void> {
       requestsInFlight: serving.requestsInFlight,
       upstreams: serving.upstreamStates(),
       cpuSeconds: (user + system) / 1e6,
-      residentBytes: process.memoryUsage.rss(),
+      residentBytes: residentBytes(),
     }
   }
   const line = new Line<PrimaryRequests, WorkerRequests>(
@@ -90,6 +92,16 @@ async function main(): Promise<void> {
   }
 }
 
+let lastResident = 0
+
+/** Read from /proc: where all descriptors are in use, what it was last. */
+function residentBytes(): number {
+  try {
+    lastResident = process.memoryUsage.rss()
+  } catch {}
+  return lastResident
+}
+
 type Primary = Line<PrimaryRequests, WorkerRequests>
 
 function keeperAt(line: Primary): Keeper {
@@ -108,7 +120,8 @@ function ratesAt(line: Primary): CreateRate {
       async consume(client) {
         const wait = (refusedUntil.get(client) ?? 0) - performance.now()
         if (wait > 0) return wait
-        const waitMs = await line.ask('rate', { client, perMinute })
+        // Where nobody counts, because that process hangs or is gone, nobody is let through: come again.
+        const waitMs = await line.ask('rate', { client, perMinute }, RATE_MS).catch(() => RATE_MS)
         if (waitMs !== null) refusedUntil.set(client, performance.now() + waitMs)
         return waitMs
       },

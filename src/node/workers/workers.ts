@@ -36,6 +36,8 @@ const DRAIN_MARGIN_MS = 5_000
 /** A worker tells twice a second. Who has not, so many looks in a row, hangs: its connections wait for nothing. */
 const LOOK_MS = 5_000
 const SILENT_LOOKS = 4
+/** One that starts has more to do than to tell. */
+const STARTING_LOOKS = 8
 /** Systems whose kernels spread connections over sockets that listen at one address. */
 const SPREADING = new Set(['linux', 'freebsd'])
 const FINISH_MS = 25_000
@@ -240,8 +242,8 @@ export class Workers implements DataSide {
 
   /** By looks and not by the clock: a machine that was asleep has all of them silent for long, and nobody hangs. */
   private look(): void {
-    for (const handle of this.serving) {
-      if (++handle.silent <= SILENT_LOOKS) continue
+    for (const handle of this.all) {
+      if (++handle.silent <= (handle.state === 'starting' ? STARTING_LOOKS : SILENT_LOOKS)) continue
       this.deps.log.error({ worker: handle.number, pid: handle.pid }, 'a worker hangs and is ended')
       handle.kill()
     }
@@ -297,7 +299,8 @@ export class Workers implements DataSide {
       )
     }
     if (handle.livedMs > LONG_LIFE_MS) this.waitMs = 0
-    const { waitMs } = this
+    // While nobody serves every moment counts; how often it is tried then has its own bound.
+    const waitMs = this.serving.length === 0 ? Math.min(this.waitMs, FIRST_WAIT_MS) : this.waitMs
     this.waitMs = Math.min(Math.max(FIRST_WAIT_MS, 2 * waitMs), LONGEST_WAIT_MS)
     log.error(
       { err: reason, worker: handle.number, pid: handle.pid, waitMs },
