@@ -116,7 +116,7 @@ export function metricValue(text: string, name: string, labels: Record<string, s
 /** Waits until `condition` holds. */
 export async function eventually(
   condition: () => boolean | Promise<boolean>,
-  withinMs = 5_000,
+  withinMs = 15_000,
 ): Promise<void> {
   const deadline = Date.now() + withinMs
   while (!(await condition())) {
