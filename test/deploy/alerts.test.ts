@@ -7,8 +7,8 @@ import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { expect, onTestFinished, test } from 'vitest'
 import { assignArm } from '../../src/policy/assign.ts'
-import { eventually, startTestBallast, startTestUpstream } from '../support/ballast.ts'
-import { ballast as command } from '../support/command.ts'
+import { eventually, LISTEN, startTestBallast, startTestUpstream } from '../support/ballast.ts'
+import { ballast as command, configFile } from '../support/command.ts'
 import { lockStore, storeFile, watchThreads } from '../support/office.ts'
 import { type Alert, type RunningPrometheus, startPrometheus } from '../support/prometheus.ts'
 import { startReloading } from '../support/reloading.ts'
@@ -67,7 +67,7 @@ async function startProvider() {
   return { url: server.url, faults }
 }
 
-/** What each of the two tests breaks, and which alerts must tell of it. */
+/** What each of the tests breaks, and which alerts must tell of it. */
 const ALERTS = {
   atOnce: [
     'BallastPositiveRateHigh',
@@ -82,6 +82,7 @@ const ALERTS = {
   judge: ['BallastJudgingStalled', 'BallastJudgeLeftAlone'],
   lost: ['BallastSamplesLost'],
   office: ['BallastOfficeRestarting'],
+  workers: ['BallastWorkersRestarting'],
   store: ['BallastStoreUnreadable'],
   gone: ['BallastDown'],
 }
@@ -136,9 +137,7 @@ describeWith(prometheus, 'the alerts', () => {
   test('that are seen here are all there are', () => {
     const rules = readFileSync(join(import.meta.dirname, '../../deploy/prometheus/rules/alerts.yaml'), 'utf8')
     const all = [...rules.matchAll(/- alert: (\w+)/g)].map((match) => match[1]!)
-    // Workers are processes of their own; promtool's tests have that one.
-    const elsewhere = ['BallastWorkersRestarting']
-    expect([...Object.values(ALERTS).flat(), ...elsewhere].sort()).toEqual(all.sort())
+    expect(Object.values(ALERTS).flat().sort()).toEqual(all.sort())
   })
 
   test('fire on a bad arm, a broken split, a dead judge, unreadable verdicts, a failing upstream and a refused file, and resolve', async () => {
@@ -220,6 +219,28 @@ describeWith(prometheus, 'the alerts', () => {
     await firing(prometheus, ALERTS.gone)
     const address = first.adminUrl.replace('http://', '')
     await startTestBallast(`listen: 127.0.0.1:0\nadmin: {listen: "${address}"}\n${text}`)
+    await silence(prometheus)
+  }, 180_000)
+
+  test('fire on a worker that dies, and resolve', async () => {
+    const [provider, file] = [await startProvider(), storeFile()]
+    const started = command([
+      'serve',
+      '--workers',
+      '2',
+      '--config',
+      configFile(LISTEN + yaml(provider.url, file, HARMLESS)),
+    ])
+    const [, line] = await started.says(/^(\{.*"ballast serves"\})$/m)
+    const prometheus = await startPrometheus({
+      targets: { ballast: (JSON.parse(line!) as { admin: string }).admin },
+    })
+    // An increase is seen from what was there before.
+    const seen = async () => (await prometheus.query('ballast_worker_restarts_total == 0')).length > 0
+    await eventually(seen, PATIENCE_MS)
+    const [, pid] = await started.says(/"pid":(\d+),"msg":"a worker serves"/)
+    process.kill(Number(pid), 'SIGKILL')
+    await firing(prometheus, ALERTS.workers)
     await silence(prometheus)
   }, 180_000)
 })
