@@ -44,9 +44,9 @@ export default {
     const { pathname } = new URL(request.url)
     const snapshot = await settings.inForce(env, context).catch(toBallastError)
     if (isControl(pathname)) {
-      const { notReady } = settings
+      const { notReady, refused } = settings
       const served = 'config' in snapshot ? snapshot : null
-      return await createControl({ snapshot: served, notReady, env, log }).fetch(request)
+      return await createControl({ snapshot: served, notReady, refused, env, log }).fetch(request)
     }
     if (!('config' in snapshot)) {
       const { status, headers, body } = errorResponse(snapshot)

@@ -37,6 +37,15 @@ describe('the queue of the judge', () => {
   })
 })
 
+describe('workers', () => {
+  test('are told of where there are some', async () => {
+    const name = 'ballast_worker_restarts_total'
+    expect(series(await exposed({}), name)).toEqual([])
+    const workers = () => ({ restarts: 0, workers: [] })
+    expect(series(await exposed({ workers }), name)).toEqual([`${name} 0`])
+  })
+})
+
 describe('an upstream that is left alone', () => {
   test('is told for as long as it is, the others as well', async () => {
     const upstream = await startTestUpstream((_request, response) => json(response, 500, {}))

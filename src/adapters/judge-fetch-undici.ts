@@ -1,6 +1,6 @@
 /**
  * The `fetch` that judges are asked with on Node, on undici's `request`: half the CPU of the runtime's own, whose web
- * streams cost more than the request does. Composed by `node/judging.ts` and `node/classifiers.ts`.
+ * streams cost more than the request does. Composed by the back office, by `ballast judge` and by `node/snapshot.ts`.
  */
 import { Agent, errors, request } from 'undici'
 import { type JudgeFetch, LARGEST_REPLY, ReplyTooLargeError } from './judge-openai-options.ts'

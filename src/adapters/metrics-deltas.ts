@@ -4,6 +4,7 @@
  * `worker.ts` and `node/workers/worker-process.ts`.
  */
 import type { Metrics } from '../domain/ports.ts'
+import type { JudgeState } from './metrics-prom.ts'
 import {
   type Counter,
   countedMetrics,
@@ -21,19 +22,8 @@ export interface SeriesDelta {
   readonly added: number | Observed
 }
 
-/** How a judge stands; the latest one counts. */
-export type JudgeState =
-  | {
-      readonly of: 'budget'
-      readonly model: string
-      readonly kind: 'requests' | 'tokens'
-      readonly remaining: number | null
-    }
-  | { readonly of: 'breaker'; readonly model: string; readonly open: boolean | null }
-
 export interface Counted {
   readonly series: readonly SeriesDelta[]
-  readonly judges: readonly JudgeState[]
 }
 
 /** Since the last time. */
@@ -50,7 +40,7 @@ export class MetricDeltas {
   readonly metrics: Metrics
   private readonly counts = new Map<string, SeriesTree<GrowingCount>>()
   private readonly observed = new Map<string, SeriesTree<GrowingObserved>>()
-  private judges = new Map<string, JudgeState>()
+  private readonly judgeStates = new Map<string, JudgeState>()
   private changed = false
 
   constructor() {
@@ -61,8 +51,12 @@ export class MetricDeltas {
     this.metrics = {
       ...countedMetrics(make),
       judgeBudget: (model, kind, remaining) =>
-        void this.judges.set(`budget ${kind} ${model}`, { of: 'budget', model, kind, remaining }),
-      judgeBreaker: (model, open) => void this.judges.set(`breaker ${model}`, { of: 'breaker', model, open }),
+        this.tell(
+          `budget ${kind} ${model}`,
+          remaining === null ? null : { of: 'budget', model, kind, remaining },
+        ),
+      judgeBreaker: (model, open) =>
+        this.tell(`breaker ${model}`, open === null ? null : { of: 'breaker', model, open }),
       // There is no such thread here.
       officeRestart() {},
     }
@@ -71,7 +65,12 @@ export class MetricDeltas {
   }
 
   get empty(): boolean {
-    return !this.changed && this.judges.size === 0
+    return !this.changed
+  }
+
+  /** How judges stand, as far as this one was told: no amounts, so they are not added up anywhere. */
+  get judges(): readonly JudgeState[] {
+    return [...this.judgeStates.values()]
   }
 
   /** What was counted since the last time; it begins anew. */
@@ -93,10 +92,13 @@ export class MetricDeltas {
         state.count = 0
       }
     }
-    const judges = [...this.judges.values()]
-    this.judges = new Map()
     this.changed = false
-    return { series, judges }
+    return { series }
+  }
+
+  private tell(key: string, state: JudgeState | null): void {
+    if (state === null) this.judgeStates.delete(key)
+    else this.judgeStates.set(key, state)
   }
 
   private counter({ name, labelNames }: SeriesOptions): Counter {

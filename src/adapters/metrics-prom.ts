@@ -18,7 +18,21 @@ export interface PrometheusSources {
   readonly armStates: () => readonly (ArmState & { readonly experiment: string; readonly arm: string })[]
   /** Left out where one process serves by itself. */
   readonly workers?: () => WorkersStanding
+  /** Where others judge; left out: the port is told. */
+  readonly judges?: () => readonly JudgeState[]
+  /** Where others read the configuration, whether it was taken the last time; left out: the port is told. */
+  readonly reloaded?: () => boolean
 }
+
+/** How a judge model stands. */
+export type JudgeState =
+  | {
+      readonly of: 'budget'
+      readonly model: string
+      readonly kind: 'requests' | 'tokens'
+      readonly remaining: number
+    }
+  | { readonly of: 'breaker'; readonly model: string; readonly open: boolean }
 
 /** How the processes stand that serve requests. */
 export interface WorkersStanding {
@@ -60,24 +74,42 @@ export function createPrometheusMetrics({
   const registers = [registry]
   if (ofProcess) collectDefaultMetrics({ register: registry })
 
+  let sources: PrometheusSources | null = null
   const counted = countedMetrics(series(registry))
   const judgeBudget = new Gauge({
     name: 'ballast_judge_budget_remaining',
     help: "What is left of a judge's budget: requests of this minute, tokens of this UTC day.",
     labelNames: ['model', 'kind'],
     registers,
+    collect() {
+      const judges = sources?.judges?.()
+      if (judges === undefined) return
+      this.reset()
+      for (const it of judges)
+        if (it.of === 'budget') this.set({ model: it.model, kind: it.kind }, it.remaining)
+    },
   })
   const judgeBreaker = new Gauge({
     name: 'ballast_judge_breaker_open',
     help: '1 while a judge that keeps failing is left alone but for a question now and then.',
     labelNames: ['model'],
     registers,
+    collect() {
+      const judges = sources?.judges?.()
+      if (judges === undefined) return
+      this.reset()
+      for (const it of judges) if (it.of === 'breaker') this.set({ model: it.model }, it.open ? 1 : 0)
+    },
   })
 
   const reloaded = new Gauge({
     name: 'ballast_config_last_reload_successful',
     help: '0 while the configuration that was read last was refused and an older one runs.',
     registers,
+    collect() {
+      const taken = sources?.reloaded?.()
+      if (taken !== undefined) this.set(taken ? 1 : 0)
+    },
   })
   reloaded.set(1)
   const officeRestarts = new Counter({
@@ -85,7 +117,6 @@ export function createPrometheusMetrics({
     help: 'Times the thread that stores and judges has died and was replaced.',
     registers,
   })
-  let sources: PrometheusSources | null = null
   // prom-client collects one metric after the other; the reports are asked for once per scrape.
   let scrape: { reports: readonly Report[]; queue: QueueStatus | null } = {
     reports: [],
@@ -192,7 +223,10 @@ export function createPrometheusMetrics({
     registers,
     collect() {
       this.reset()
-      this.inc(sources?.workers?.().restarts ?? 0)
+      const standing = sources?.workers?.()
+      // Without labels it would stand there as 0.
+      if (standing === undefined) this.remove()
+      else this.inc(standing.restarts)
     },
   })
   new Counter({

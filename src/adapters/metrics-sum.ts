@@ -42,11 +42,7 @@ export class MetricSums {
    * What another version of ballast counted and this one does not know, or has other buckets for, is left out.
    * @returns what each series that was counted has come to, to be kept.
    */
-  add({ series, judges }: Counted): SeriesSum[] {
-    for (const state of judges) {
-      if (state.of === 'budget') this.metrics.judgeBudget(state.model, state.kind, state.remaining)
-      else this.metrics.judgeBreaker(state.model, state.open)
-    }
+  add({ series }: Counted): SeriesSum[] {
     return series.flatMap((delta) => this.addSeries(delta) ?? [])
   }
 

@@ -50,15 +50,17 @@ export interface LoadOptions {
 
 export interface ParseOptions extends LoadOptions {
   readonly files: Files
+  /** That paths in the configuration are relative to; left out: its file's. */
+  readonly folder?: string
 }
 
 /**
- * @param file the name shown in problems; paths in the configuration are relative to its folder.
+ * @param file the name shown in problems.
  * @throws ConfigError
  */
 export function parseConfigIn(text: string, file: string, options: ParseOptions): Config {
   const source = new YamlSource(file, text, options.environment)
-  const base = dirname(resolve(file))
+  const base = options.folder ?? dirname(resolve(file))
   const values = source.check(ConfigFile)
   const noted = source.problems.length
   const folders = policyFolders(source, base, options)

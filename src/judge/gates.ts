@@ -98,6 +98,13 @@ export class Gates {
     for (const gate of this.gates.values()) await gate.refresh()
   }
 
+  /** Shows in the metrics how all models stand that these checks ask. @throws whatever the store throws. */
+  async show(checks: Iterable<Check>): Promise<void> {
+    for (const { rubrics } of checks)
+      for (const rubric of rubrics) for (const model of this.modelsOf(rubric)) this.of(model)
+    for (const gate of this.gates.values()) if (!this.closed) await gate.refresh()
+  }
+
   /** Takes their series out of the metrics. */
   close(): void {
     this.closed = true

@@ -112,6 +112,11 @@ export class JudgeWorker {
     return this.gates.standings()
   }
 
+  /** Shows them in the metrics, asked or not: for whoever judges only when woken. @throws whatever the store throws. */
+  async show(): Promise<void> {
+    await this.gates.show(this.deps.checks().values())
+  }
+
   /** Takes no more samples, gives back those not begun, and resolves when the others are judged. */
   async finish(): Promise<void> {
     this.leaving.abort()

@@ -3,8 +3,8 @@
  * is, each through its own upstream. One whose settings stay remembers what it was told. Used by `snapshot.ts`.
  */
 import { isDeepStrictEqual } from 'node:util'
-import { fetchByUndici } from '../adapters/judge-fetch-undici.ts'
 import { createOpenAIJudge } from '../adapters/judge-openai.ts'
+import type { JudgeFetch } from '../adapters/judge-openai-options.ts'
 import type { Config } from '../config/load.ts'
 import type { DomainClassifier, Log, Metrics } from '../domain/ports.ts'
 import { type DomainClassifierOptions, ModelDomainClassifier } from '../pipeline/domain-classifier.ts'
@@ -14,6 +14,8 @@ import type { CreateClassifier } from '../policy/training.ts'
 const MAX_TOKENS = 16
 
 export interface ClassifiersDeps {
+  /** How they are asked; default the runtime's own. */
+  readonly fetch?: JudgeFetch
   readonly metrics: Metrics
   readonly log: Log
 }
@@ -51,6 +53,7 @@ export class Classifiers {
 
   private make({ options, baseUrl, apiKey, headers }: Settings): DomainClassifier {
     const { timeout } = options
+    const { fetch, ...deps } = this.deps
     const reply = { maxTokens: MAX_TOKENS, logprobs: false }
     const asked = createOpenAIJudge({
       baseUrl,
@@ -59,8 +62,8 @@ export class Classifiers {
       timeout,
       ...reply,
       name: 'classifier',
-      fetch: fetchByUndici,
+      ...(fetch === undefined ? {} : { fetch }),
     })
-    return new ModelDomainClassifier(options, { asked, ...this.deps })
+    return new ModelDomainClassifier(options, { asked, ...deps })
   }
 }

@@ -83,6 +83,11 @@ export class Judging {
     return (await this.worker?.drain(ms, most)) ?? 0
   }
 
+  /** Shows in the metrics how its judge models stand. Rejects with whatever the store throws. */
+  async show(): Promise<void> {
+    await this.worker?.show()
+  }
+
   /** How its judge models stand; none where nothing is judged. */
   models(): JudgeModelState[] {
     const judge = this.config?.judge

@@ -2,6 +2,7 @@
  * One configuration as requests are served by it. Made when ballast starts and at each reload; a request keeps the one
  * it began with. Made by `serving.ts`.
  */
+import { fetchByUndici } from '../adapters/judge-fetch-undici.ts'
 import { defaultUpstream } from '../config/default-upstream.ts'
 import type { Log, Metrics } from '../domain/ports.ts'
 import { createAuthenticate } from '../http/auth.ts'
@@ -46,7 +47,11 @@ export class ServedSnapshot implements Snapshot {
     const { pools, recorder, metrics, log, createRate, processes } = lasting
     const clients = Array.isArray(config.clients) ? config.clients : null
     this.config = config
-    this.classifiers = new Classifiers(config, { metrics, log }, previous?.classifiers ?? null)
+    this.classifiers = new Classifiers(
+      config,
+      { fetch: fetchByUndici, metrics, log },
+      previous?.classifiers ?? null,
+    )
     this.plan = compilePlan(config, this.classifiers.create)
     this.authenticate = createAuthenticate(clients)
     this.localOnly = config.clients === undefined

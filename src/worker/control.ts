@@ -21,26 +21,33 @@ export interface ControlDeps {
   readonly snapshot: WorkerSnapshot | null
   /** Null when it does its work, else why not. */
   readonly notReady: string | null
+  /** Whether the configuration that was read last was refused. */
+  readonly refused: boolean
   readonly env: Env
   readonly log: Log
 }
 
-export function createControl({ snapshot, notReady, env, log }: ControlDeps): Hono {
+export function createControl({ snapshot, notReady, refused, env, log }: ControlDeps): Hono {
   const token = () => snapshot?.config.admin.token ?? null
   const configHash = () => snapshot?.config.hash ?? ''
   // What is counted is told all the same.
   const untold = (error: unknown): OfficeFacts => {
     log.error({ err: error }, 'the office object could not be asked for the metrics')
-    return { reports: [], queue: null }
+    return { reports: [], queue: null, judges: [], refused: false }
   }
   const health = createHealth({
     notReady: () => notReady,
-    metrics: async () =>
-      await objectOf(env.METRICS).expose({
+    metrics: async () => {
+      const facts = await officeOf(env.OFFICE).facts().catch(untold)
+      return await objectOf(env.METRICS).expose({
         configHash: configHash(),
         armStates: snapshot === null ? [] : armStatesOf(snapshot.plan),
-        ...(await officeOf(env.OFFICE).facts().catch(untold)),
-      }),
+        reports: facts.reports,
+        queue: facts.queue,
+        judges: facts.judges,
+        reloaded: !refused && !facts.refused,
+      })
+    },
   })
   const app = new Hono()
   app.use('/metrics', guard(token))

@@ -5,6 +5,7 @@
 import { DurableObject } from 'cloudflare:workers'
 import type { DurableObjectState } from '@cloudflare/workers-types'
 import type { Counted } from '../adapters/metrics-deltas.ts'
+import type { JudgeState } from '../adapters/metrics-prom.ts'
 import { MetricSums, type SeriesSum } from '../adapters/metrics-sum.ts'
 import type { ArmState, Report } from '../domain/report.ts'
 import type { QueueStatus } from '../domain/store.ts'
@@ -21,6 +22,9 @@ export interface Facts {
   readonly reports: readonly Report[]
   /** Null where the store cannot be read. */
   readonly queue: QueueStatus | null
+  readonly judges: readonly JudgeState[]
+  /** Whether the configuration that was read last is in force. */
+  readonly reloaded: boolean
 }
 
 /** So long a batch may be sent again, in milliseconds. */
@@ -45,7 +49,7 @@ export class MetricsObject extends DurableObject {
       values: JSON.parse(String(row.values)) as SeriesSum['values'],
       added: JSON.parse(String(row.sum)) as SeriesSum['sum'],
     }))
-    this.sums.add({ series, judges: [] })
+    this.sums.add({ series })
   }
 
   /** Adds a batch, once however often it is sent. */
@@ -70,7 +74,7 @@ export class MetricsObject extends DurableObject {
   }
 
   /** The exposition text and its content type. */
-  async expose({ configHash, armStates, reports, queue }: Facts) {
+  async expose({ configHash, armStates, reports, queue, judges, reloaded }: Facts) {
     const { metrics } = this.sums
     metrics.observe({
       configHash: () => configHash,
@@ -80,6 +84,8 @@ export class MetricsObject extends DurableObject {
       armStates: () => armStates,
       reports: async () => reports,
       queue: async () => queue,
+      judges: () => judges,
+      reloaded: () => reloaded,
     })
     return await metrics.expose()
   }

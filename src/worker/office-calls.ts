@@ -1,4 +1,5 @@
 /** What the Worker asks of its office object (`office-object.ts`). */
+import type { JudgeState } from '../adapters/metrics-prom.ts'
 import type { Report } from '../domain/report.ts'
 import type { QueueStatus } from '../domain/store.ts'
 import type { Objects } from './objects.ts'
@@ -18,6 +19,9 @@ export interface OfficeFacts {
   readonly reports: readonly Report[]
   /** Null where the store cannot be read. */
   readonly queue: QueueStatus | null
+  readonly judges: readonly JudgeState[]
+  /** Whether the configuration that it read last was refused. */
+  readonly refused: boolean
 }
 
 /** There is one. */

@@ -16,6 +16,7 @@ import { Following } from '../node/following.ts'
 import { Judging, queueLimit } from '../node/judging.ts'
 import { cachedReports, makeReports, type Reports } from '../node/reports.ts'
 import { eraseOld } from '../node/retention.ts'
+import { ArmNews } from './arm-news.ts'
 import type { Env } from './env.ts'
 import { consoleLog, levelOf } from './log.ts'
 import type { OfficeCalls, OfficeFacts } from './office-calls.ts'
@@ -69,7 +70,9 @@ export class OfficeObject extends DurableObject implements OfficeCalls {
     const { log } = this
     const { metrics } = this.counted
     this.outbox = new MetricsOutbox(this.counted, log)
-    this.settings = new Settings({ metrics, log, createRate: objectRates(env.RATES) })
+    const news = new ArmNews(state.storage, metrics, log)
+    const lasting = { metrics, log, createRate: objectRates(env.RATES) }
+    this.settings = new Settings(lasting, (events) => news.tell(events))
     const store = env.DB === undefined ? null : new D1Store({ d1: env.DB, queueLimit: 0 })
     this.store = store
     this.judging = store && new Judging({ store, woken: true, metrics, tracing: noTracing, log })
@@ -106,16 +109,22 @@ export class OfficeObject extends DurableObject implements OfficeCalls {
   }
 
   async facts(): Promise<OfficeFacts> {
-    const { store } = this
-    if (store === null) return { reports: [], queue: { depth: 0, oldestAt: null } }
+    const { store, judging, settings, counted } = this
+    // Where there is none, `settings.ts` has told why.
+    const snapshot = this.inForce().catch(() => null)
     const [reports, queue] = await Promise.all([
       this.soon(
-        this.inForce().then(() => this.cached()),
+        snapshot.then(async (it) => (it === null ? [] : await this.cached())),
         [],
       ),
-      this.soon(store.status(), null),
+      store === null ? { depth: 0, oldestAt: null } : this.soon(store.status(), null),
+      this.soon(
+        snapshot.then(async () => await judging?.show()),
+        undefined,
+      ),
     ])
-    return { reports, queue }
+    this.state.waitUntil(this.outbox.flush(this.bound.METRICS))
+    return { reports, queue, judges: counted.judges, refused: settings.refused }
   }
 
   private async drain(): Promise<number | null> {

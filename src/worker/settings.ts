@@ -4,6 +4,7 @@
  * read leaves what is in force.
  */
 import bundled from 'ballast:bundled'
+import { dirname } from 'node:path'
 import { D1Store } from '../adapters/store-d1.ts'
 import { type Config, ConfigError, parseConfigIn } from '../config/parse.ts'
 import { formatProblem } from '../config/source.ts'
@@ -17,10 +18,16 @@ import { bundledFiles } from './bundled-files.ts'
 import { type Context, type Env, textsOf } from './env.ts'
 import { type Lasting, WorkerSnapshot } from './snapshot.ts'
 
+/** The binding's name, for what is said of what is in it. */
+const PLACE = 'SETTINGS'
 const CONFIG_KEY = 'ballast.yaml'
 const ARMS_KEY = 'arms'
 /** How long what was read is used before KV is asked again; KV itself may be a minute behind. */
 const FRESH_MS = 5_000
+/** Older than this they are waited for: an arm that was switched off an hour ago gets no request more. */
+const STALE_MS = 60_000
+/** No longer than this: KV and D1 are no reason to keep a client waiting. */
+const WAIT_MS = 1_000
 /** What KV caches where the Worker runs, in seconds: the least it takes. */
 const KV_CACHE_SECONDS = 30
 
@@ -31,6 +38,7 @@ interface Texts {
 
 export class Settings {
   private readonly lasting: Lasting
+  private readonly switched: (events: readonly ArmEvent[]) => void
   private current: WorkerSnapshot | null = null
   /** Of the settings, by people. */
   private armEvents: readonly ArmEvent[] = []
@@ -38,23 +46,34 @@ export class Settings {
   private storedEvents: readonly ArmEvent[] = []
   /** What was read last, in force or not. */
   private read: Texts | null = null
+  /** When it was begun to read, and when that had ended, milliseconds since the epoch. */
+  private askedAt = Number.NEGATIVE_INFINITY
   private readAt = Number.NEGATIVE_INFINITY
+  /** Whether the configuration that was read last was refused. */
+  private wrong = false
   /** Why there is none in force. */
   private problem: string | null = null
 
-  constructor(lasting: Lasting) {
+  /** @param switched told of what people have done to arms, when it is read first and when that changes. */
+  constructor(lasting: Lasting, switched: (events: readonly ArmEvent[]) => void = () => {}) {
     this.lasting = lasting
+    this.switched = switched
   }
 
   /** @throws BallastError where no configuration has ever been right. */
   async inForce(env: Env, context: Context): Promise<WorkerSnapshot> {
-    if (Date.now() - this.readAt > FRESH_MS) {
-      // Whoever comes meanwhile goes by what is in force.
-      this.readAt = Date.now()
+    const now = Date.now()
+    const due = now - this.askedAt > FRESH_MS
+    if (this.current === null) {
+      if (due || this.problem === null) await this.refresh(env)
+    } else if (now - this.readAt > STALE_MS) {
+      // Each for itself: no request may wait for what another one has begun.
       const refreshed = this.refresh(env)
-      if (this.current === null) await refreshed
-      else context.waitUntil(refreshed)
-    } else if (this.current === null && this.problem === null) await this.refresh(env)
+      context.waitUntil(refreshed)
+      await within(WAIT_MS, refreshed)
+      // Where there was no answer, the next ones do not wait for it, too.
+      this.readAt = Date.now()
+    } else if (due) context.waitUntil(this.refresh(env))
     if (this.current !== null) return this.current
     throw new BallastError(
       'ballast_internal',
@@ -70,14 +89,20 @@ export class Settings {
     return this.current === null ? (this.problem ?? 'not begun') : null
   }
 
-  /** Never rejects. */
+  /** Whether the configuration that was read last was refused: an older one runs, or none. */
+  get refused(): boolean {
+    return this.wrong
+  }
+
+  /** Never rejects. Whoever comes meanwhile goes by what is in force. */
   private async refresh(env: Env): Promise<void> {
+    this.askedAt = Date.now()
     const stored = this.readStored(env)
     try {
       const texts = await readTexts(env)
       if (this.read === null || texts.config !== this.read.config || this.current === null)
         this.useConfig(texts.config, env)
-      if (texts.arms !== (this.read?.arms ?? null)) this.useArms(texts.arms)
+      if (this.read === null || texts.arms !== this.read.arms) this.useArms(texts.arms)
       this.read = texts
     } catch (error) {
       this.lasting.log.error({ err: error }, 'the settings could not be read: what is in force stays')
@@ -85,6 +110,7 @@ export class Settings {
     }
     this.storedEvents = await stored
     this.switchArms()
+    this.readAt = Date.now()
   }
 
   /** Never rejects. */
@@ -116,6 +142,7 @@ export class Settings {
     const running = this.current
     try {
       const config = parse(text, env)
+      this.wrong = false
       if (config.hash === running?.config.hash) return
       this.use(new WorkerSnapshot(config, this.lasting, running))
       for (const warning of warnings(config)) log.warn({}, formatProblem(warning))
@@ -125,6 +152,7 @@ export class Settings {
       log.info({ config: config.hash, changes }, 'the configuration was reloaded')
       metrics.configReload('applied')
     } catch (error) {
+      this.wrong = true
       const why =
         error instanceof ConfigError ? { problems: error.problems.map(formatProblem) } : { err: error }
       if (running === null) {
@@ -156,22 +184,14 @@ export class Settings {
   }
 
   private useArms(text: string | null): void {
-    const { metrics, log } = this.lasting
-    const before = this.armEvents
-    const first = this.read === null
     try {
-      this.armEvents = readArms(text, before)
+      this.armEvents = readArms(text, this.armEvents)
     } catch (error) {
-      log.error({ err: error }, 'what was done to arms could not be read: they stay as they are')
+      this.lasting.log.error({ err: error }, 'what was done to arms could not be read: they stay as they are')
       return
     }
     this.switchArms()
-    if (first) return
-    for (const { id, experiment, arm, action, by } of this.armEvents) {
-      if (before.some((it) => it.id === id)) continue
-      metrics.armEvent(experiment, arm, action, by)
-      log.warn({ experiment, arm, action, by }, 'an arm was switched in the settings')
-    }
+    this.switched(this.armEvents)
   }
 }
 
@@ -188,6 +208,16 @@ async function readTexts({ SETTINGS }: Env): Promise<Texts> {
 /** @param text null: the bundled one. @throws ConfigError */
 function parse(text: string | null, env: Env): Config {
   const { file, catalog, texts } = bundled
-  const files = bundledFiles(texts)
-  return parseConfigIn(text ?? texts[file]!, file, { environment: textsOf(env), catalog, files })
+  const options = { environment: textsOf(env), catalog, files: bundledFiles(texts), folder: dirname(file) }
+  return text === null
+    ? parseConfigIn(texts[file]!, file, options)
+    : parseConfigIn(text, `${PLACE}/${CONFIG_KEY}`, options)
+}
+
+async function within(ms: number, work: Promise<void>): Promise<void> {
+  let timer: ReturnType<typeof setTimeout>
+  const late = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, ms)
+  })
+  await Promise.race([work, late]).finally(() => clearTimeout(timer))
 }
