@@ -22,7 +22,10 @@ test('the configuration to try it with is accepted', () => {
   const yaml = [...DOCUMENT.matchAll(/^```yaml\n([\s\S]*?)^```$/gm)]
     .map(([, text]) => text!)
     .find((text) => text.startsWith('upstreams:'))
-  const { judge, admin, clients } = parseConfig(yaml!, 'local.yaml', { environment: {}, catalog: CATALOG_FOLDER })
+  const { judge, admin, clients } = parseConfig(yaml!, 'local.yaml', {
+    environment: {},
+    catalog: CATALOG_FOLDER,
+  })
   expect([judge?.models, admin.token, clients]).toEqual([['sandbox-judge'], undefined, undefined])
 })
 
