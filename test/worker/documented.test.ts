@@ -26,7 +26,7 @@ test('the configuration to try it with is accepted', () => {
     environment: {},
     catalog: CATALOG_FOLDER,
   })
-  expect([judge?.model, admin.token, clients]).toEqual(['sandbox-judge', undefined, undefined])
+  expect([judge?.models, admin.token, clients]).toEqual([['sandbox-judge'], undefined, undefined])
 })
 
 test('Git does not take the file of secrets along', () => {
