@@ -684,7 +684,7 @@ describe('an upstream that answers early and reads no further', () => {
       text += chunk.toString()
     })
     socket.write(Buffer.alloc(LARGE, 'x'))
-    await eventually(() => text.endsWith('too much'), 3_000)
+    await eventually(() => text.endsWith('too much'), 10_000)
     expect(text).toMatch(/^HTTP\/1\.1 413 /)
     // ballast's own doing: the upstream would have kept it.
     for (const { socket: paused } of upstream.peers) paused.resume()
@@ -700,7 +700,7 @@ describe('an upstream that answers early and reads no further', () => {
     socket.write(Buffer.alloc(LARGE, 'x'), (error) => {
       sent = !error
     })
-    await eventually(() => sent, 3_000)
+    await eventually(() => sent, 10_000)
     let text = ''
     socket.on('data', (chunk) => {
       text += chunk.toString()
