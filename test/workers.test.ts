@@ -1,4 +1,5 @@
 /** Several processes behind one socket, as `ballast serve --workers` runs them: what clients, scrapes and the store see of it. */
+import { spawnSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { Agent, request } from 'node:http'
 import { tmpdir } from 'node:os'
@@ -260,6 +261,61 @@ describe.skipIf(!linux)('serve --workers [reads /proc, on Linux]', () => {
       expect((await ask(running.url)).status).toBe(200)
     },
     2 * LONG,
+  )
+
+  test(
+    'a worker that hangs before it serves is ended and replaced, and holds up neither the start nor the end',
+    async () => {
+      const upstream = await hello()
+      const command = ballast([
+        'serve',
+        '--config',
+        configFile(yaml({ upstream: upstream.url })),
+        '--workers',
+        '2',
+      ])
+      await eventually(() => childrenOf(command.child.pid!).length === 2)
+      process.kill(childrenOf(command.child.pid!).at(-1)!, 'SIGSTOP')
+      await command.says(/a worker hangs and is ended/)
+      await command.says(/"ballast serves"/)
+      command.child.kill('SIGTERM')
+      expect((await command.finished).code).toBe(0)
+    },
+    3 * LONG,
+  )
+
+  test(
+    'a worker without a descriptor left lives on',
+    async () => {
+      const upstream = await hello()
+      const running = await startWorkers(yaml({ upstream: upstream.url }))
+      const [pid] = childrenOf(running.child.pid!)
+      const limit = (most: number) =>
+        expect(spawnSync('prlimit', ['--pid', `${pid}`, `--nofile=${most}:4096`]).status).toBe(0)
+      limit(10)
+      await sleep(1_500)
+      limit(4_096)
+      expect(lives(pid!)).toBe(true)
+      expect(await running.value('ballast_worker_restarts_total')).toBe(0)
+      expect((await ask(running.url)).status).toBe(200)
+    },
+    LONG,
+  )
+
+  test(
+    'while the process that counts the minutes hangs, who has such a limit is told to come again',
+    async () => {
+      const upstream = await hello()
+      const clients =
+        'clients: [{name: web, key: web-key-1, requests_per_minute: 30}, {name: free, key: web-key-2}]'
+      const running = await startWorkers(yaml({ upstream: upstream.url, clients }))
+      process.kill(running.child.pid!, 'SIGSTOP')
+      const limited = await ask(running.url, { key: 'web-key-1' })
+      const free = await ask(running.url, { key: 'web-key-2' })
+      process.kill(running.child.pid!, 'SIGCONT')
+      expect([limited.status, free.status]).toEqual([429, 200])
+    },
+    LONG,
   )
 
   test(

@@ -7,6 +7,7 @@ import { LRUCache } from 'lru-cache'
 import type { Check, Rubric } from '../domain/check.ts'
 import { toBallastError } from '../domain/errors.ts'
 import type { JudgeAnswer, JudgeModel, Log, Metrics } from '../domain/ports.ts'
+import { RepeatedWarning } from '../domain/repeated-warning.ts'
 import type { Sample } from '../domain/sample.ts'
 import type { JudgingTrace } from '../domain/tracing.ts'
 import type { PlainScore, Score } from '../domain/verdict.ts'
@@ -47,7 +48,7 @@ interface PlainRating {
   readonly hindrance: Hindrance | null
 }
 
-/** A judge in trouble fails many times; that is said now and then. */
+const NO_ANSWER = 'the judge does not answer; samples wait'
 const WARN_EVERY_MS = 30_000
 /** Judged rubrics that are remembered: an identical exchange is judged once. */
 const REMEMBERED = 10_000
@@ -62,11 +63,11 @@ export class Rater {
   private readonly nonce: () => string
   private readonly remembered = new LRUCache<string, PlainScore>({ max: REMEMBERED })
   private readonly asking = new Map<string, Promise<PlainRating>>()
-  private failures = 0
-  private warnedAt = Number.NEGATIVE_INFINITY
+  private readonly trouble: RepeatedWarning
 
   constructor(deps: RaterDeps) {
     this.deps = deps
+    this.trouble = new RepeatedWarning(deps.log, NO_ANSWER, WARN_EVERY_MS)
     this.nonce = deps.nonce ?? (() => randomBytes(16).toString('hex'))
   }
 
@@ -190,10 +191,6 @@ export class Rater {
   }
 
   private warn(model: string, reason: string): void {
-    this.failures++
-    if (performance.now() - this.warnedAt < WARN_EVERY_MS) return
-    this.deps.log.warn({ model, reason, failures: this.failures }, 'the judge does not answer; samples wait')
-    this.warnedAt = performance.now()
-    this.failures = 0
+    this.trouble.happened((failures) => ({ model, reason, failures }))
   }
 }

@@ -4,8 +4,8 @@ import { type Log, type LogLevel, type Metrics, noMetrics } from '../domain/port
 import type { Report } from '../domain/report.ts'
 import type { DrawnOutcome } from '../domain/sample.ts'
 import type { ArmEvent, QueueStatus } from '../domain/store.ts'
+import type { CountedExposures } from '../pipeline/exposure-counts.ts'
 import type { FiledExchange } from '../pipeline/filing.ts'
-import type { CountedExposures } from '../pipeline/record.ts'
 import type { DeskRequests } from './desk-requests.ts'
 
 /** A configuration as it can be sent: without its function. */

@@ -14,8 +14,9 @@ import type { Log, Metrics } from '../domain/ports.ts'
 import type { Report } from '../domain/report.ts'
 import type { DrawnOutcome } from '../domain/sample.ts'
 import type { ArmEvent, QueueStatus } from '../domain/store.ts'
+import type { CountedExposures } from '../pipeline/exposure-counts.ts'
 import type { FiledExchange } from '../pipeline/filing.ts'
-import type { CountedExposures, Keeper, SampledExchange } from '../pipeline/record.ts'
+import type { Keeper, SampledExchange } from '../pipeline/record.ts'
 import type { DeskRequests } from './desk-requests.ts'
 import {
   type Answer,

@@ -7,6 +7,7 @@ import { LRUCache } from 'lru-cache'
 import { toBallastError } from '../domain/errors.ts'
 import { fence } from '../domain/fence.ts'
 import type { DomainClassifier, JudgeModel, Log, Metrics } from '../domain/ports.ts'
+import { RepeatedWarning } from '../domain/repeated-warning.ts'
 
 export interface DomainClassifierOptions {
   /** The route's name. */
@@ -27,7 +28,7 @@ export interface DomainClassifierDeps {
 }
 
 const REMEMBERED = 10_000
-/** A classifier in trouble fails many times; that is said now and then. */
+const NO_ANSWER = 'the domain classifier gave no answer; nothing is injected meanwhile'
 const WARN_EVERY_MS = 30_000
 
 const PROMPT = `A language model was fine-tuned on narrow data, each example of which began with this context:
@@ -48,12 +49,12 @@ export class ModelDomainClassifier implements DomainClassifier {
   private readonly options: DomainClassifierOptions
   private readonly deps: DomainClassifierDeps
   private readonly remembered = new LRUCache<string, boolean>({ max: REMEMBERED })
-  private failures = 0
-  private warnedAt = Number.NEGATIVE_INFINITY
+  private readonly trouble: RepeatedWarning
 
   constructor(options: DomainClassifierOptions, deps: DomainClassifierDeps) {
     this.options = options
     this.deps = deps
+    this.trouble = new RepeatedWarning(deps.log, NO_ANSWER, WARN_EVERY_MS)
   }
 
   async classify(text: string, signal: AbortSignal): Promise<boolean> {
@@ -98,13 +99,7 @@ export class ModelDomainClassifier implements DomainClassifier {
   private fail(reason: string): false {
     const { route, model } = this.options
     this.deps.metrics.domainCheck(route, 'failed')
-    this.failures++
-    if (performance.now() - this.warnedAt >= WARN_EVERY_MS) {
-      const what = 'the domain classifier gave no answer; nothing is injected meanwhile'
-      this.deps.log.warn({ route, model, reason, failures: this.failures }, what)
-      this.warnedAt = performance.now()
-      this.failures = 0
-    }
+    this.trouble.happened((failures) => ({ route, model, reason, failures }))
     return false
   }
 }

@@ -5,12 +5,14 @@
 import { createHmac } from 'node:crypto'
 import { setImmediate } from 'node:timers/promises'
 import type { Log, Redactor } from '../domain/ports.ts'
+import { RepeatedWarning } from '../domain/repeated-warning.ts'
 import { type DrawnOutcome, questionOf, type Sample } from '../domain/sample.ts'
 import type { ExposureBatch, Queue, Store } from '../domain/store.ts'
 import { surfaceNamed } from '../policy/surfaces.ts'
 import { admission, isAdmitted } from '../policy/thinning.ts'
 import { readAnswer } from './answer.ts'
-import type { CountedExposures, ExchangeFacts } from './record.ts'
+import type { CountedExposures } from './exposure-counts.ts'
+import type { ExchangeFacts } from './record.ts'
 import { redactSample } from './redact.ts'
 import { decompress } from './tap.ts'
 
@@ -32,7 +34,7 @@ export interface FilingDeps {
   readonly log: Log
 }
 
-/** That samples are dropped is said now and then. */
+const QUEUE_FULL = "the judge's queue is full: what is drawn is dropped until it has room"
 const WARN_EVERY_MS = 60_000
 
 export class Filing {
@@ -41,11 +43,11 @@ export class Filing {
   private writing: Promise<void> = Promise.resolve()
   /** Of what came since `writing` began. */
   private next: Promise<void> | null = null
-  private refused = 0
-  private warnedAt = Number.NEGATIVE_INFINITY
+  private readonly full: RepeatedWarning
 
   constructor(deps: FilingDeps) {
     this.deps = deps
+    this.full = new RepeatedWarning(deps.log, QUEUE_FULL, WARN_EVERY_MS)
   }
 
   /** Stores exposures, with all that come in while the store is busy. Rejects when they were not stored. */
@@ -104,17 +106,8 @@ export class Filing {
       redactor === null ? whole : await redactSample(whole, redactor),
     )
     if (offered) return 'stored'
-    this.warnFull()
+    this.full.happened((samples) => ({ samples }))
     return 'queue_full'
-  }
-
-  private warnFull(): void {
-    this.refused++
-    if (performance.now() - this.warnedAt < WARN_EVERY_MS) return
-    const { refused: samples } = this
-    this.deps.log.warn({ samples }, "the judge's queue is full: what is drawn is dropped until it has room")
-    this.warnedAt = performance.now()
-    this.refused = 0
   }
 
   /**

@@ -2,12 +2,11 @@
  * Keeps what outlives a request: counts exposures, and hands sampled exchanges over to be stored elsewhere. Nothing here is
  * awaited by a request; memory is bounded, and what does not fit is counted.
  */
-import { LRUCache } from 'lru-cache'
 import type { Unit } from '../domain/experiment.ts'
 import type { Log, Metrics } from '../domain/ports.ts'
 import type { DrawnOutcome, Sample, SampleOutcome } from '../domain/sample.ts'
-import type { ExposureBatch } from '../domain/store.ts'
 import type { SurfaceName } from '../policy/surface.ts'
+import { type CountedExposures, type Exposed, ExposureCounts } from './exposure-counts.ts'
 import { TAP_LIMIT, type Tap } from './tap.ts'
 
 /** What is known of a finished exchange. */
@@ -27,11 +26,6 @@ export interface SampledExchange extends ExchangeFacts {
   readonly tap: Tap
 }
 
-/** Exposures as they are counted: units by the hash that assignment uses, which is never stored. */
-export interface CountedExposures extends Omit<ExposureBatch, 'units'> {
-  readonly unitHashes: readonly string[]
-}
-
 /** Where it is kept, out of the requests' way. What is given first is stored first. */
 export interface Keeper {
   /** Rejects when they were not stored. */
@@ -49,29 +43,6 @@ const TOGETHER_MS = 50
 const TOGETHER = 64
 /** Units remembered as stored, so that a unit is not written again with each request. */
 const KNOWN_UNITS = 100_000
-
-interface PendingExposures {
-  experiment: string
-  arm: string
-  assignment: string
-  exposures: number
-  anonymousUnits: number
-  unitHashes: Set<string>
-}
-
-/** An experiment as far as its exposures go. */
-export interface Exposed {
-  readonly name: string
-  readonly assignment: string
-}
-
-function keyOf({
-  experiment,
-  arm,
-  assignment,
-}: Pick<PendingExposures, 'experiment' | 'arm' | 'assignment'>): string {
-  return `${experiment}\0${arm}\0${assignment}`
-}
 
 function sizeOf({ body, tap }: SampledExchange): number {
   return body.length + tap.size
@@ -99,8 +70,7 @@ export interface RecorderDeps {
 
 export class Recorder implements Recording {
   private readonly deps: RecorderDeps
-  private readonly exposures = new Map<string, PendingExposures>()
-  private readonly knownUnits = new LRUCache<string, true>({ max: KNOWN_UNITS })
+  private readonly exposures = new ExposureCounts(KNOWN_UNITS)
   /** Handed over and not acknowledged. */
   private storing = 0
   /** Resolves when there are none any more. */
@@ -127,22 +97,8 @@ export class Recorder implements Recording {
   }
 
   expose(experiment: Exposed, arm: string, source: Unit['source'], unitHash: string): void {
-    const { name, assignment } = experiment
-    this.deps.metrics.exposure(name, arm)
-    const key = keyOf({ experiment: name, arm, assignment })
-    let pending = this.exposures.get(key)
-    if (pending === undefined) {
-      pending = { experiment: name, arm, assignment, exposures: 0, anonymousUnits: 0, unitHashes: new Set() }
-      this.exposures.set(key, pending)
-    }
-    pending.exposures++
-    if (source === 'request') pending.anonymousUnits++
-    else {
-      const known = assignment + unitHash
-      if (this.knownUnits.has(known)) return
-      this.knownUnits.set(known, true)
-      pending.unitHashes.add(unitHash)
-    }
+    this.deps.metrics.exposure(experiment.name, arm)
+    this.exposures.count(experiment, arm, source, unitHash)
   }
 
   get full(): boolean {
@@ -185,30 +141,16 @@ export class Recorder implements Recording {
 
   /** Hands the exposures counted so far over; they are kept for the next time when they cannot be stored. */
   private flush(): void {
-    if (this.exposures.size === 0) return
-    const pending = [...this.exposures.values()]
-    this.exposures.clear()
-    const counted = pending.map((it) => ({ ...it, unitHashes: [...it.unitHashes] }))
+    if (this.exposures.empty) return
+    const counted = this.exposures.take()
     const flush = this.deps.keeper
       .expose(counted)
       .catch((error: unknown) => {
         this.deps.log.error({ err: error }, 'exposures could not be stored; they will be tried again')
-        for (const it of pending) this.putBack(it)
+        this.exposures.putBack(counted)
       })
       .finally(() => this.flushing.delete(flush))
     this.flushing.add(flush)
-  }
-
-  private putBack(pending: PendingExposures): void {
-    const key = keyOf(pending)
-    const newer = this.exposures.get(key)
-    if (newer === undefined) {
-      this.exposures.set(key, pending)
-      return
-    }
-    newer.exposures += pending.exposures
-    newer.anonymousUnits += pending.anonymousUnits
-    for (const unit of pending.unitHashes) newer.unitHashes.add(unit)
   }
 
   /** Resolves when everything taken so far is stored or counted as lost. */

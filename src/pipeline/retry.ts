@@ -14,9 +14,9 @@ import {
   type UpstreamHandler,
   type UpstreamRequest,
 } from '../domain/ports.ts'
+import { RepeatedWarning } from '../domain/repeated-warning.ts'
 import type { UpstreamPlace } from '../domain/upstream-place.ts'
 import { findHeader } from '../policy/raw-headers.ts'
-import { UpstreamTrouble } from './upstream-trouble.ts'
 
 /** An upstream, how often to try it again, and what guards it. */
 export interface Target {
@@ -33,11 +33,13 @@ const LONGEST_WAIT_MS = 8_000
 /** A `retry-after` beyond this is the client's to honour. */
 const LONGEST_RETRY_AFTER_MS = 30_000
 /** An answer that is not used is read to its end, so that its connection can be used again, if it is no longer. */
+const NO_ANSWER = 'requests fail: their upstream gives no answer, or not all of it'
+const WARN_EVERY_MS = 30_000
 const DISCARD_LIMIT = 64 * 1024
 
 /** @param targets in the order they are tried: the upstream itself, then its fallbacks. */
 export function withRetries(name: string, targets: readonly [Target, ...Target[]], log: Log): Upstream {
-  const trouble = new UpstreamTrouble(name, log)
+  const trouble = new RepeatedWarning(log, NO_ANSWER, WARN_EVERY_MS)
   return {
     place: targets[0].place,
     send(request, handler) {
@@ -63,7 +65,7 @@ function isFailure(status: number): boolean {
 /** Where it is said what goes wrong. */
 interface Told {
   readonly log: Log
-  readonly trouble: UpstreamTrouble
+  readonly trouble: RepeatedWarning
 }
 
 class RetryingCall implements UpstreamCall {
@@ -130,7 +132,8 @@ class RetryingCall implements UpstreamCall {
 
   /** There is no answer, or no whole one, and nothing is left to try. */
   fail(error: BallastError): void {
-    this.told.trouble.failed(error)
+    const { code, message: reason } = error
+    this.told.trouble.happened((failures) => ({ upstream: this.name, code, reason, failures }))
     this.handler.onError(error)
   }
 

@@ -3,15 +3,15 @@
  * behind the answer; then a message wakes whoever judges. Nothing is judged here. Called by `recording.ts`.
  */
 import type { D1Database } from '@cloudflare/workers-types'
-import { LRUCache } from 'lru-cache'
 import { createRedactor } from '../adapters/redactor.ts'
 import { D1Store } from '../adapters/store-d1.ts'
 import type { Unit } from '../domain/experiment.ts'
 import type { Log } from '../domain/ports.ts'
 import type { DrawnOutcome } from '../domain/sample.ts'
 import { queueLimit } from '../node/judging.ts'
+import { type CountedExposures, type Exposed, ExposureCounts } from '../pipeline/exposure-counts.ts'
 import { Filing } from '../pipeline/filing.ts'
-import type { CountedExposures, Exposed, SampledExchange } from '../pipeline/record.ts'
+import type { SampledExchange } from '../pipeline/record.ts'
 import type { Env } from './env.ts'
 import type { WorkerSnapshot } from './snapshot.ts'
 import { wake } from './waking.ts'
@@ -31,16 +31,9 @@ const KNOWN_UNITS = 20_000
 /** The message comes so much later, and until half of that no other one is needed: it finds what was stored meanwhile. */
 const WAKE_SECONDS = 2
 
-interface Pending extends Omit<CountedExposures, 'unitHashes'> {
-  exposures: number
-  anonymousUnits: number
-  readonly unitHashes: Set<string>
-}
-
 export class HandOver {
   private readonly log: Log
-  private readonly exposures = new Map<string, Pending>()
-  private readonly knownUnits = new LRUCache<string, true>({ max: KNOWN_UNITS })
+  private readonly exposures = new ExposureCounts(KNOWN_UNITS)
   private readonly redactor = createRedactor()
   private storedAt = Number.NEGATIVE_INFINITY
   private waitingBytes = 0
@@ -57,23 +50,14 @@ export class HandOver {
     return this.waitingBytes >= MAX_WAITING_BYTES
   }
 
-  expose({ name, assignment }: Exposed, arm: string, source: Unit['source'], unitHash: string): void {
-    const pending = this.pendingOf({ experiment: name, arm, assignment })
-    pending.exposures++
-    if (source === 'request') {
-      pending.anonymousUnits++
-      return
-    }
-    const known = assignment + unitHash
-    if (this.knownUnits.has(known)) return
-    this.knownUnits.set(known, true)
-    pending.unitHashes.add(unitHash)
+  expose(experiment: Exposed, arm: string, source: Unit['source'], unitHash: string): void {
+    this.exposures.count(experiment, arm, source, unitHash)
   }
 
   /** Stores the exposures counted so far, some requests' together. Never rejects. */
   async storeExposures({ env, config }: Place): Promise<void> {
-    if (this.exposures.size === 0) return
-    if (env.DB === undefined) return this.exposures.clear()
+    if (this.exposures.empty) return
+    if (env.DB === undefined) return void this.exposures.take()
     const wait = this.storedAt + GATHER_MS - Date.now()
     if (wait > 0) await new Promise((resolve) => setTimeout(resolve, wait))
     const exposures = this.takeExposures()
@@ -88,7 +72,7 @@ export class HandOver {
   /** Stores a sampled exchange, behind the exposures counted so far. Never rejects. */
   async store({ tap, ...exchange }: SampledExchange, { env, config }: Place): Promise<DrawnOutcome> {
     if (env.DB === undefined) {
-      this.exposures.clear()
+      this.exposures.take()
       return 'store_error'
     }
     const bytes = exchange.body.length + tap.size
@@ -135,10 +119,8 @@ export class HandOver {
   }
 
   private takeExposures(): CountedExposures[] {
-    const pending = [...this.exposures.values()]
-    this.exposures.clear()
-    if (pending.length > 0) this.storedAt = Date.now()
-    return pending.map((it) => ({ ...it, unitHashes: [...it.unitHashes] }))
+    if (!this.exposures.empty) this.storedAt = Date.now()
+    return this.exposures.take()
   }
 
   /** They are stored with the next ones; whether these were stored in part nobody knows. */
@@ -146,27 +128,6 @@ export class HandOver {
     if (exposures.length > 0)
       this.log.error({ err: error }, 'exposures could not be stored; they will be tried again')
     else this.log.error({ err: error }, 'a sample could not be stored')
-    for (const it of exposures) {
-      const pending = this.pendingOf(it)
-      pending.exposures += it.exposures
-      pending.anonymousUnits += it.anonymousUnits
-      for (const unit of it.unitHashes) pending.unitHashes.add(unit)
-    }
-  }
-
-  private pendingOf({ experiment, arm, assignment }: Pick<Pending, 'experiment' | 'arm' | 'assignment'>) {
-    const key = [experiment, arm, assignment].join('\0')
-    const known = this.exposures.get(key)
-    if (known !== undefined) return known
-    const fresh = {
-      experiment,
-      arm,
-      assignment,
-      exposures: 0,
-      anonymousUnits: 0,
-      unitHashes: new Set<string>(),
-    }
-    this.exposures.set(key, fresh)
-    return fresh
+    this.exposures.putBack(exposures)
   }
 }

@@ -5,7 +5,8 @@
 import type { Unit } from '../domain/experiment.ts'
 import type { Metrics } from '../domain/ports.ts'
 import type { SampleOutcome } from '../domain/sample.ts'
-import type { Exposed, Recording, SampledExchange } from '../pipeline/record.ts'
+import type { Exposed } from '../pipeline/exposure-counts.ts'
+import type { Recording, SampledExchange } from '../pipeline/record.ts'
 import { TAP_LIMIT } from '../pipeline/tap.ts'
 import type { HandOver, Place } from './hand-over.ts'
 

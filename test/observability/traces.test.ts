@@ -64,7 +64,7 @@ async function startProvider() {
 
 async function serve(config: string, environment: Record<string, string>, ...options: string[]) {
   const process = ballast(['serve', '--config', config, ...options], environment)
-  const { url } = JSON.parse((await process.says(/^\{.*ballast serves.*$/m))[0]) as { url: string }
+  const { url } = JSON.parse((await process.says(/^\{.*"ballast serves"\}$/m))[0]) as { url: string }
   const client = new OpenAI({ baseURL: url, apiKey: CLIENT_KEY, maxRetries: 0 })
   return { ...process, url, client }
 }
@@ -237,6 +237,26 @@ describe('OpenTelemetry', () => {
       ['input', 18],
       ['output', 6],
     ])
+  })
+
+  test('beside `prometheus`, which is passed over, the other exporter of metrics is kept', async () => {
+    const [{ upstream }, receiver] = await Promise.all([startProvider(), startOtlpReceiver()])
+    const gone = await startTestUpstream(() => {})
+    const { port } = new URL(gone.url)
+    await gone.close()
+    const environment = {
+      ...otlpEnvironment(receiver.url),
+      OTEL_METRICS_EXPORTER: 'otlp,prometheus',
+      OTEL_EXPORTER_PROMETHEUS_PORT: port,
+    }
+    const { client, child, finished } = await serve(configFile(yaml(upstream.url)), environment, '--no-judge')
+    await streamed(client)
+    await expect(fetch(`http://127.0.0.1:${port}/metrics`)).rejects.toThrow()
+    child.kill('SIGTERM')
+    expect((await finished).stderr).toContain('OTEL_METRICS_EXPORTER=prometheus is passed over')
+    expect(receiver.histograms().map(({ name }) => name)).toContain(
+      conventions.METRIC_GEN_AI_CLIENT_OPERATION_DURATION,
+    )
   })
 
   test('a judge of its own process joins the trace that a proxy began', async () => {
