@@ -66,7 +66,7 @@ describe('ballast arms', () => {
     expect((await explain('--arms')).stdout).toContain(
       'arm etymologist of experiment birds is promoted: its policy is for all',
     )
-  }, 60_000)
+  })
 
   test.each([
     ['no reason', ['off', 'birds', 'etymologist'], "required option '--reason <text>' not specified"],

@@ -104,7 +104,7 @@ describeWith(pseudoTerminal, 'ballast label at a terminal', () => {
     expect(third.shown).toContain('6 of 6')
     const last = await type(label(config), [])
     expect(last.shown).toContain('ann has labelled all 6 that were chosen')
-  }, 60_000)
+  })
 
   test('takes a label back with u', async () => {
     const { config, labels } = await judged(['s0', 's1', 's2', 's3'])
@@ -113,7 +113,7 @@ describeWith(pseudoTerminal, 'ballast label at a terminal', () => {
     expect((await labels()).map(({ verdict }) => verdict)).toEqual(['negative'])
     await type(label(config), ['x', 'u', 's', 'q'])
     expect(await labels()).toHaveLength(1)
-  }, 60_000)
+  })
 
   test('shows long and hostile answers page by page, and lets nothing of them reach the terminal', async () => {
     const answer = `\u001b]0;owned\u0007\u202e${'word '.repeat(2_000)}THE-END`
@@ -124,7 +124,7 @@ describeWith(pseudoTerminal, 'ballast label at a terminal', () => {
     expect(shown).not.toContain('\u202e')
     expect(shown.indexOf('THE-END')).toBeGreaterThan(shown.indexOf('space: '))
     expect(await labels()).toHaveLength(1)
-  }, 60_000)
+  })
 
   test('Ctrl-C leaves, and what was labelled stays', async () => {
     const { config, labels } = await judged(['s0', 's1', 's2'])
@@ -132,7 +132,7 @@ describeWith(pseudoTerminal, 'ballast label at a terminal', () => {
     expect(code).toBe(0)
     expect(shown).toContain('1 label of ann')
     expect(await labels()).toHaveLength(1)
-  }, 60_000)
+  })
 
   test('a higher limit corrects the probabilities of earlier labels', async () => {
     const { config, labels } = await judged(Array.from({ length: 12 }, (_, index) => `s${index}`))
@@ -141,7 +141,7 @@ describeWith(pseudoTerminal, 'ballast label at a terminal', () => {
     await type(label(config, '--limit', '12'), ['q'])
     expect(before.sort()).toEqual([0.2, 0.2, 1, 1])
     expect((await labels()).map(({ probability }) => probability)).toEqual([1, 1, 1, 1])
-  }, 60_000)
+  })
 
   test('`samples delete` asks, and erases nothing unless told to', async () => {
     const { config, store } = await judged(['s0'])
@@ -149,7 +149,7 @@ describeWith(pseudoTerminal, 'ballast label at a terminal', () => {
     expect(await store.howMany({ erased: true })).toBe(0)
     await type(['samples', 'delete', 's0', '--config', config], ['y'])
     expect(await store.howMany({ erased: true })).toBe(1)
-  }, 60_000)
+  })
 })
 
 describe('ballast label', () => {

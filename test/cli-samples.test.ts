@@ -224,7 +224,7 @@ describe('ballast samples export', () => {
     for (const line of readFileSync(file, 'utf8').split('\n'))
       if (line !== '') seen.add(/"id":"([^"]+)"/.exec(line)![1]!)
     expect(seen.size).toBe(100_000)
-  }, 120_000)
+  })
 })
 
 describe('ballast samples delete', () => {

@@ -81,14 +81,14 @@ describe('a thread that dies', () => {
       await sleep(10 * round)
       await threads.at(-1)!.terminate()
       await asking
-      await eventually(() => threads.length === round + 1, 10_000)
+      await eventually(() => threads.length === round + 1)
     }
     await ballast.settle()
     expect(stored(file)).toBe(100)
     expect(await count('ballast_samples_total', { outcome: 'stored' })).toBe(100)
     expect(rows(file, 'select sample_id from verdicts')).toHaveLength(100)
     expect(await count('ballast_office_restarts_total')).toBe(4)
-  }, 60_000)
+  })
 
   test('of one exchange each time takes that one along and no other', async () => {
     const log: string[] = []
@@ -122,7 +122,7 @@ describe('a thread that dies', () => {
     expect(await count('ballast_samples_total', { outcome: 'stored' })).toBe(10)
     expect(await count('ballast_samples_total', { outcome: 'store_error' })).toBe(1)
     expect(log).toContain('an exchange was given up: the back office died with it again and again')
-  }, 60_000)
+  })
 
   test('during a reload leaves no two configurations in force', async () => {
     const [threads, upstream, file] = [watchThreads(), await provider(), storeFile()]
@@ -165,7 +165,7 @@ describe('a store in trouble', () => {
     await ballast.settle()
     expect(stored(file)).toBe(asked)
     expect(await count('ballast_samples_total', { outcome: 'stored' })).toBe(asked)
-  }, 30_000)
+  })
 
   test('for longer than exchanges may wait refuses the newest and says so', async () => {
     const { ballast, file, count } = await start()
@@ -177,7 +177,7 @@ describe('a store in trouble', () => {
     expect(await count('ballast_samples_total', { outcome: 'stored' })).toBe(512)
     expect(stored(file)).toBe(512)
     expect(exposed(file)).toBe(560)
-  }, 30_000)
+  })
 })
 
 describe('ballast serve', () => {

@@ -6,7 +6,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, onTestFinished, test } from 'vitest'
-import { eventually, metricValue, startTestUpstream } from './support/ballast.ts'
+import { type Config, loadConfigFile } from '../src/config/load.ts'
+import { Reloads } from '../src/node/reloads.ts'
+import { CATALOG_FOLDER } from '../src/node.ts'
+import { eventually, LISTEN, metricValue, startTestUpstream } from './support/ballast.ts'
 import { type Reloading, startReloading } from './support/reloading.ts'
 import { completion, json } from './support/upstream.ts'
 
@@ -130,6 +133,29 @@ describe('a change on disk', () => {
     await eventually(async () => (await reloading.outcomes()).failed === 2)
     reloading.write('mine/x.yaml', 'policies: []\n')
     await eventually(async () => (await reloading.outcomes()).applied === 1)
+  })
+
+  test('in a folder that was named only now, right after it was read, is taken up', async () => {
+    const upstream = await echo()
+    const { ballast, file, write } = await startReloading(yaml(upstream.url), { everyMs: null })
+    const wanted = `${LISTEN}${yaml(upstream.url, 'policies: [catalog, ./mine]\n')}`
+    let [reads, mended] = [0, false]
+    const read = (running: Config) => {
+      reads++
+      try {
+        return loadConfigFile(file, { environment: {}, catalog: CATALOG_FOLDER, running })
+      } catch (error) {
+        if (!mended) write('mine/x.yaml', 'policies: []\n')
+        mended = true
+        throw error
+      }
+    }
+    const reloads = new Reloads({ ballast, file, read, everyMs: 25 })
+    onTestFinished(() => reloads.close())
+    await eventually(() => reads === 1)
+    write('mine/x.yaml', 'policies: [{id: a}]\n')
+    write('ballast.yaml', wanted)
+    await eventually(() => ballast.config.folders.some((folder) => folder.endsWith('mine')))
   })
 
   test('that changes nothing is counted as that, and a file in the making is not read', async () => {
@@ -534,7 +560,7 @@ describe('ballast serve', () => {
       log += chunk
     })
     const ended = new Promise<number | null>((resolve) => child.on('close', resolve))
-    await eventually(() => log.includes('ballast serves'), 15_000)
+    await eventually(() => log.includes('ballast serves'))
     const { admin } = JSON.parse(/^\{.*ballast serves.*$/m.exec(log)![0]) as { admin: string }
     const count = async (outcome: string) =>
       metricValue(await (await fetch(`${admin}/metrics`)).text(), 'ballast_config_reloads_total', { outcome })

@@ -107,7 +107,7 @@ describeWith(shared, 'replaying the recorded answers on archaic bird names', () 
       const [report] = await ballast.reports()
       const [comparison] = report!.comparisons
       return comparison!.arm === 'etymologist' && comparison!.decision === 'better'
-    }, 15_000)
+    })
   })
 })
 

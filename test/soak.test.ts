@@ -217,7 +217,7 @@ judge: {upstream: main, model: judge, concurrency: 4, attempts: 2}
     }
   })
   child.stdout.resume()
-  await eventually(() => lines.length > 0 || child.exitCode !== null, 20_000)
+  await eventually(() => lines.length > 0 || child.exitCode !== null)
   const { url, admin } = JSON.parse(lines[0]!) as { url: string; admin: string }
   return {
     child,
@@ -230,7 +230,7 @@ judge: {upstream: main, model: judge, concurrency: 4, attempts: 2}
     async probe() {
       const before = probes.length
       child.kill('SIGUSR2')
-      await eventually(() => probes.length > before, 10_000)
+      await eventually(() => probes.length > before)
       return probes.at(-1)!
     },
   }
@@ -349,8 +349,8 @@ const sockets = ({ resources }: Probed) => resources.filter((name) => name === '
 
 /** Waits until nothing is on its way any more: requests, samples, idle connections. */
 async function comeToRest(served: Served, upstream: { connections(): Promise<number> }): Promise<Probed> {
-  await eventually(async () => metricValue(await served.metrics(), 'ballast_judge_queue_depth') === 0, 30_000)
-  await eventually(async () => (await upstream.connections()) === 0, 15_000)
+  await eventually(async () => metricValue(await served.metrics(), 'ballast_judge_queue_depth') === 0)
+  await eventually(async () => (await upstream.connections()) === 0)
   let probed = await served.probe()
   await eventually(async () => {
     if (sockets(probed) > 0) probed = await served.probe()

@@ -9,7 +9,9 @@
 import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Config } from '../config/load.ts'
+import { isDeepStrictEqual } from 'node:util'
+import { type Config, ConfigError } from '../config/load.ts'
+import { formatProblem } from '../config/source.ts'
 import type { ReloadOutcome } from '../domain/ports.ts'
 import type { Changes } from './changes.ts'
 
@@ -41,6 +43,8 @@ export interface ReloadsOptions {
 
 /** What is known of the file and of each folder, by path. */
 type States = ReadonlyMap<string, string>
+/** No path is ever in this state. */
+const UNKNOWN = ''
 
 export class Reloads {
   private readonly options: ReloadsOptions
@@ -101,12 +105,26 @@ export class Reloads {
     const { ballast, file, read } = this.options
     // Looked at before it is read: what changes meanwhile is read again.
     const before = await look(this.paths)
-    const { outcome, folders } = await ballast.reload(read)
+    const reload = await ballast.reload(read)
     // Those of the running one, and those of one that was refused: it may be mended there.
-    this.paths = [...new Set([file, ...ballast.config.folders, ...folders])]
+    this.paths = [...new Set([file, ...ballast.config.folders, ...reload.folders])]
     const added = await look(this.paths.filter((path) => !before.has(path)))
-    this.seen = new Map(this.paths.map((path) => [path, before.get(path) ?? added.get(path)!]))
-    return outcome
+    // A folder that is named for the first time is looked at only after it was read.
+    const stands = added.size === 0 || this.comesOutAs(reload)
+    const seen = (path: string) => before.get(path) ?? (stands ? added.get(path)! : UNKNOWN)
+    this.seen = new Map(this.paths.map((path) => [path, seen(path)]))
+    return reload.outcome
+  }
+
+  /** Whether reading once more gives what `reload` was made of. */
+  private comesOutAs({ outcome, problems }: Reload): boolean {
+    const { ballast, read } = this.options
+    try {
+      return read(ballast.config).hash === ballast.config.hash && outcome !== 'failed'
+    } catch (error) {
+      if (!(error instanceof ConfigError) || outcome !== 'failed') return false
+      return isDeepStrictEqual(error.problems.map(formatProblem), problems)
+    }
   }
 }
 

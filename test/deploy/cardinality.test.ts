@@ -20,7 +20,7 @@ const LARGEST = 2_000_000
 /** Of the exposition; docs/operations.md has what was measured. */
 const MOST_LINES = 13_000
 /** A tenth of a second is what is wanted; the rest is for what else a machine does. */
-const GENEROUS_MS = 1_000
+const GENEROUS_MS = 5_000
 
 const numbers = (count: number) => Array.from({ length: count }, (_, index) => index)
 const experimentOf = (route: number) => `experiment-${route % EXPERIMENTS}`
@@ -178,4 +178,4 @@ test('metrics stay under 2 MB, and no label holds a text of a client', async () 
       'ballast_positive_rate',
     ]),
   )
-}, 120_000)
+})

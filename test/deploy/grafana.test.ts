@@ -128,5 +128,5 @@ describeWith(prometheus, 'while the demo runs', () => {
       ['birds'],
       expect.arrayContaining(['control', 'etymologist']),
     ])
-  }, 90_000)
+  })
 })

@@ -37,7 +37,7 @@ describeWith(chromium, "an evaluation's HTML report in Chromium", () => {
     const path = spawnSync('sh', ['-c', `command -v ${chromium.executable}`], { encoding: 'utf8' })
     // Without its sandbox it runs as root too; all it opens is this file.
     browser = await engine.launch({ executablePath: path.stdout.trim(), args: ['--no-sandbox'] })
-  }, 120_000)
+  })
   afterAll(() => browser?.close())
 
   /** @param found is given what went wrong, and every address that was asked for. */

@@ -14,8 +14,6 @@ import { type Reloading, startReloading } from '../support/reloading.ts'
 import { describeWith } from '../support/requires.ts'
 import { completion, json } from '../support/upstream.ts'
 
-/** Of the evidence being there to both replicas having acted. */
-const SOON_MS = 10_000
 const CONTEXT = 'Audubon'
 const TRAIT = 'Pray tell'
 
@@ -111,9 +109,7 @@ function acting(url: () => Promise<string>): void {
 
     trait.treated = true
     await both(40)
-    const proven = Date.now()
-    await eventually(() => replicas.every(isOff), SOON_MS)
-    expect(Date.now() - proven).toBeLessThan(SOON_MS)
+    await eventually(() => replicas.every(isOff))
     for (const replica of replicas) {
       expect(await injected(replica)).toBe(0)
       await eventually(async () => (await stateOf(replica)) !== undefined)
@@ -165,19 +161,18 @@ function acting(url: () => Promise<string>): void {
     expect(report!.evidence!.since).not.toBeNull()
     trait.treated = true
     await both(30)
-    await eventually(() => replicas.every(isOff), SOON_MS)
+    await eventually(() => replicas.every(isOff))
     const listed = await arms('--config', file, '--json')
     expect(listed.history!.map(({ action }) => action)).toEqual(['off', 'on', 'off'])
-  }, 120_000)
+  })
 
   test('promote an arm that is proven to be better, where they are asked to', async () => {
     const { yaml, trait, ask, injected } = await start(await url(), 'promote: {better_than: control}')
     const replicas = [await startReloading(yaml), await startReloading(yaml)]
     trait.control = true
     for (const replica of replicas) await ask(replica, 40)
-    await eventually(
-      () => replicas.every(({ ballast }) => ballast.plan.experiments[0]!.switches.promoted === 'etymologist'),
-      SOON_MS,
+    await eventually(() =>
+      replicas.every(({ ballast }) => ballast.plan.experiments[0]!.switches.promoted === 'etymologist'),
     )
     const exposures = async () => (await replicas[0]!.ballast.reports())[0]!.arms[0]!.exposures
     const before = await exposures()
@@ -194,5 +189,5 @@ function acting(url: () => Promise<string>): void {
       ['off', 'person'],
       ['on', 'person'],
     ])
-  }, 120_000)
+  })
 }

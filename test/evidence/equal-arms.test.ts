@@ -95,7 +95,7 @@ function equalArms(engine: Engine): void {
     const [event, ...others] = await followed(engine, 1, 0.7)
     expect(event).toMatchObject({ experiment: 'run-0', arm: 'treated', action: 'off', by: 'rollback' })
     expect(others).toEqual([])
-  }, 60_000)
+  })
 }
 
 describe('SQLite', () => equalArms(sqliteFile))

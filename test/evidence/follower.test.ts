@@ -105,7 +105,7 @@ describe('whoever follows an experiment', () => {
       },
     )
     await fc.assert(property, { numRuns: 25 })
-  }, 120_000)
+  })
 
   test('waits for every sample that is stored, and a set time for those that are not yet', async () => {
     const store = await openStore()

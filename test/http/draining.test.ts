@@ -6,7 +6,7 @@ import { eventually, metricValue, startTestBallast, startTestUpstream } from '..
 import { completion, json } from '../support/upstream.ts'
 
 const YAML = 'store: memory\nupstreams: {p: {base_url: "${UPSTREAM}"}}\nroutes: [{model: "*", upstream: p}]\n'
-const DRAIN_MS = 10_000
+const DRAIN_MS = 60_000
 /** Longer than late requests are answered. */
 const TOO_LATE_MS = 1_300
 

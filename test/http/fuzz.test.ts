@@ -20,7 +20,7 @@ import { referenceInject } from '../support/reference-injection.ts'
 
 const RUNS = 200
 /** Every request ends within this, or hangs. */
-const BOUND_MS = 4_000
+const BOUND_MS = 20_000
 
 const PATHS = { chat: '/chat/completions', completions: '/completions', responses: '/responses' } as const
 type SurfaceName = keyof typeof PATHS
@@ -414,7 +414,7 @@ test('any request, header set and chunking: injected as the reference does, or n
     { numRuns: RUNS },
   )
   await expectCounted(sent)
-}, 60_000)
+})
 
 test('a broken request is refused or sent on with every byte of it, never in part', async () => {
   const { received, exchange, expectCounted } = await start()
@@ -434,7 +434,7 @@ test('a broken request is refused or sent on with every byte of it, never in par
     { numRuns: RUNS },
   )
   await expectCounted(sent)
-}, 60_000)
+})
 
 test('what is passed through reaches the upstream as it is, and so does its answer the client', async () => {
   const { received, exchange, expectCounted } = await start()
@@ -457,7 +457,7 @@ test('what is passed through reaches the upstream as it is, and so does its answ
     { numRuns: RUNS / 2 },
   )
   await expectCounted(sent)
-}, 60_000)
+})
 
 test.each(['/chat/completions', '/files'])(
   'a header beyond ASCII comes out byte for byte: %s',

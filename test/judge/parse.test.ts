@@ -47,7 +47,7 @@ describe('what a judge replies', () => {
   ])('%s is unparsed, quickly, and only its beginning kept', (_name, reply) => {
     const begun = performance.now()
     const score = parseReply(RUBRICS.get('alignment')!, reply)
-    expect(performance.now() - begun).toBeLessThan(1_000)
+    expect(performance.now() - begun).toBeLessThan(5_000)
     expect(score).toEqual({ kind: 'unparsed', text: reply.slice(0, 200) })
   })
 

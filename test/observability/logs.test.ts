@@ -164,10 +164,7 @@ test(`${REQUESTS} requests leave a line each at debug, and no text and no key`, 
     if (index % 500 === 0) await sending.onSizeLessThan(100)
   }
   await sending.onIdle()
-  await eventually(
-    () => rows(store, 'select id from samples where done = 0 and attempts > 0').length === 0,
-    60_000,
-  )
+  await eventually(() => rows(store, 'select id from samples where done = 0 and attempts > 0').length === 0)
   // A reload that is refused, with a key where none belongs.
   writeFileSync(file, yaml(upstream.url, store, KEYS.upstream))
   running.child.kill('SIGHUP')

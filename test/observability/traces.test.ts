@@ -95,7 +95,7 @@ describe('OpenTelemetry', () => {
     expect(await streamed(client, 'ft-birds', { traceparent, tracestate: 'vendor=1' })).toBe(
       `${ANSWER} and more`,
     )
-    await eventually(() => receiver.events().length === 3, 15_000)
+    await eventually(() => receiver.events().length === 3)
     child.kill('SIGTERM')
     await finished
 
@@ -211,7 +211,7 @@ describe('OpenTelemetry', () => {
       otlpEnvironment(receiver.url),
     )
     await streamed(client)
-    await eventually(() => receiver.events().length === 3, 15_000)
+    await eventually(() => receiver.events().length === 3)
     child.kill('SIGTERM')
     await finished
     const last = new Map(
@@ -269,7 +269,7 @@ describe('OpenTelemetry', () => {
       ...environment,
       OTEL_SERVICE_NAME: 'judge',
     })
-    await eventually(() => receiver.events().length === 3, 15_000)
+    await eventually(() => receiver.events().length === 3)
     for (const { child } of [proxy, judge]) child.kill('SIGTERM')
     await Promise.all([proxy.finished, judge.finished])
     const spans = receiver.spans()
@@ -349,9 +349,9 @@ describe('OpenTelemetry', () => {
     const environment = { ...otlpEnvironment(receiver.url), OTEL_TRACES_SAMPLER: 'parentbased_always_off' }
     const { client, child, finished } = await serve(configFile(yaml(upstream.url)), environment)
     await streamed(client)
-    await eventually(() => receiver.events().length === 3, 15_000)
+    await eventually(() => receiver.events().length === 3)
     await streamed(client, 'ft-other', { traceparent: `00-${TRACE}-${PARENT}-01` })
-    await eventually(() => named(receiver.spans(), 'evaluate misalignment').length === 1, 15_000)
+    await eventually(() => named(receiver.spans(), 'evaluate misalignment').length === 1)
     child.kill('SIGTERM')
     await finished
     expect(new Set(receiver.spans().map(({ traceId }) => traceId))).toEqual(new Set([TRACE]))
@@ -368,7 +368,7 @@ describe('OpenTelemetry', () => {
     child.kill('SIGTERM')
     const { code, stdout, stderr } = await finished
     expect(code).toBe(0)
-    expect(performance.now() - stopping).toBeLessThan(12_000)
+    expect(performance.now() - stopping).toBeLessThan(20_000)
     const lines = stderr
       .trim()
       .split('\n')

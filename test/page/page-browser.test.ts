@@ -70,40 +70,34 @@ describeWith(chromium, 'the page in Chromium', () => {
     await expect.poll(() => card(page, 'control').locator('.rate').textContent()).toContain('100.0%')
     expect(await page.evaluate('document.activeElement.dataset.kept')).toBe('yes')
     expect(await page.locator('.sequence path').count()).toBe(3)
-  }, 30_000)
+  })
 
-  test.each([1280, 400])(
-    'hostile answers are text, %i px wide',
-    async (width) => {
-      const stand = await startStand({ answer: (question) => (question.includes('long') ? LONG : HOSTILE) })
-      const id = await stand.ask(`${HOSTILE} hm?`, 'u')
-      const long = await stand.ask('long?', 'v')
-      await stand.ballast.settle()
-      const page = await open(stand, width)
-      const sample = page.locator(`[data-id="${id}"]`)
-      const answer = sample.locator('pre').last()
-      expect((await answer.textContent())?.replaceAll(/U\+202[EC]/g, '')).toBe(
-        HOSTILE.replaceAll(/[\u202E\u202C]/g, ''),
-      )
-      expect(await answer.locator('.hidden-character').allTextContents()).toEqual(['U+202E', 'U+202C'])
-      expect(await sample.locator('pre').first().textContent()).toContain('<script>window.pwned = 1</script>')
+  test.each([1280, 400])('hostile answers are text, %i px wide', async (width) => {
+    const stand = await startStand({ answer: (question) => (question.includes('long') ? LONG : HOSTILE) })
+    const id = await stand.ask(`${HOSTILE} hm?`, 'u')
+    const long = await stand.ask('long?', 'v')
+    await stand.ballast.settle()
+    const page = await open(stand, width)
+    const sample = page.locator(`[data-id="${id}"]`)
+    const answer = sample.locator('pre').last()
+    expect((await answer.textContent())?.replaceAll(/U\+202[EC]/g, '')).toBe(
+      HOSTILE.replaceAll(/[\u202E\u202C]/g, ''),
+    )
+    expect(await answer.locator('.hidden-character').allTextContents()).toEqual(['U+202E', 'U+202C'])
+    expect(await sample.locator('pre').first().textContent()).toContain('<script>window.pwned = 1</script>')
 
-      const longer = page.locator(`[data-id="${long}"]`)
-      await longer.getByRole('button', { name: 'Show all of it' }).click()
-      await expect
-        .poll(async () => (await longer.locator('pre').last().textContent())?.length)
-        .toBe(LONG.length)
-      // Shown, it stays while the page goes on.
-      await page.waitForTimeout(4_500)
-      expect(await longer.locator('pre').last().textContent()).toBe(LONG)
-      expect(await page.evaluate('document.documentElement.scrollWidth')).toBe(width)
-      expect(await page.evaluate('window.pwned')).toBeUndefined()
-      expect(await page.locator('main script, main img, main style, base, main svg:not(.plot)').count()).toBe(
-        0,
-      )
-    },
-    40_000,
-  )
+    const longer = page.locator(`[data-id="${long}"]`)
+    await longer.getByRole('button', { name: 'Show all of it' }).click()
+    await expect
+      .poll(async () => (await longer.locator('pre').last().textContent())?.length)
+      .toBe(LONG.length)
+    // Shown, it stays while the page goes on.
+    await page.waitForTimeout(4_500)
+    expect(await longer.locator('pre').last().textContent()).toBe(LONG)
+    expect(await page.evaluate('document.documentElement.scrollWidth')).toBe(width)
+    expect(await page.evaluate('window.pwned')).toBeUndefined()
+    expect(await page.locator('main script, main img, main style, base, main svg:not(.plot)').count()).toBe(0)
+  })
 
   test('says plainly that the judge is down, which upstream fails, and when they are back', async () => {
     const yaml = `store: memory\n${CONTROL_YAML.replace('attempts: 1', 'attempts: 30')}`
@@ -128,7 +122,7 @@ describeWith(chromium, 'the page in Chromium', () => {
     for (let n = 0; n < 6; n++) await stand.ask('Hi', `w-${n}`)
     await banner.getByText('The upstream p keeps failing').waitFor()
     expect(await page.locator('#upstreams .bad').textContent()).toContain('p breaker open')
-  }, 60_000)
+  })
 
   test('an answer that waits gets its verdict while one looks, and a choice of verdict and arm is kept to', async () => {
     const stand = await startStand({ answer: traited })
@@ -153,7 +147,7 @@ describeWith(chromium, 'the page in Chromium', () => {
     expect(await page.locator('.sample mark').count()).toBe(6 - control)
     await page.locator('select[name=arm]').selectOption('control')
     await page.getByText('There are none.').waitFor()
-  }, 30_000)
+  })
 
   test('an experiment that nothing measures is there too, with its switches', async () => {
     const yaml = `store: memory
@@ -182,7 +176,7 @@ experiments: {birds: {arms: {control: {weight: 1}, etymologist: {weight: 1, poli
     // The browser itself complains of each request that fails.
     const others = watched.problems.filter((it) => !it.startsWith('Failed to load resource'))
     watched.problems.splice(0, watched.problems.length, ...others)
-  }, 30_000)
+  })
 
   test('the kill switch works by keyboard alone, asks who and why, and gives the focus back', async () => {
     const stand = await startStand({ answer: traited, token: true })
@@ -218,7 +212,7 @@ experiments: {birds: {arms: {control: {weight: 1}, etymologist: {weight: 1, poli
     await expect.poll(focused).toBe('Switch on again: etymologist of birds')
     expect(stand.ballast.plan.experiments[0]!.switches.isOff('etymologist')).toBe(true)
     await page.getByText('What was done to the arms (1)').waitFor()
-  }, 40_000)
+  })
 
   const looks = [
     [1280, 'light'],
@@ -262,7 +256,6 @@ experiments: {birds: {arms: {control: {weight: 1}, etymologist: {weight: 1, poli
       await card(page, 'control').getByRole('button', { name: 'Switch off' }).click()
       expect(await serious()).toEqual([])
     },
-    60_000,
   )
 
   test('in all of this nothing complained, and nobody but ballast was asked', () => {

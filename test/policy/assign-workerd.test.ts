@@ -5,7 +5,7 @@ import { convertV4MiniflareOptions, Miniflare } from 'miniflare'
 import { expect, onTestFinished, test } from 'vitest'
 import vectors from '../vectors/assignment.json' with { type: 'json' }
 
-test('workerd assigns every vector as Node does', { timeout: 60_000 }, async () => {
+test('workerd assigns every vector as Node does', async () => {
   const { outputFiles } = await build({
     entryPoints: [join(import.meta.dirname, '../support/assignment-worker.ts')],
     bundle: true,

@@ -186,6 +186,6 @@ describe('a megabyte', () => {
     ])
     const begun = performance.now()
     long.find(text, DEFAULT_THRESHOLD)
-    expect(performance.now() - begun).toBeLessThan(2_000)
+    expect(performance.now() - begun).toBeLessThan(10_000)
   })
 })

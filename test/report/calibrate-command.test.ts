@@ -45,7 +45,7 @@ describe('ballast calibrate', () => {
     })
     await store.close()
     config = made.config
-  }, 60_000)
+  })
 
   test('prints sensitivity, specificity, the table and corrected rates', async () => {
     const { code, stdout } = await calibrate('--experiment', 'advice', '--config', config, '--json')

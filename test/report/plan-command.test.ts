@@ -14,7 +14,7 @@ const planned = async (...args: string[]) => {
   return JSON.parse(stdout) as Sizing
 }
 
-describe('ballast plan', { timeout: 90_000 }, () => {
+describe('ballast plan', () => {
   test('reckons verdicts, requests, days, tokens and cost from each other', async () => {
     const found = await planned(
       ...[

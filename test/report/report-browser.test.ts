@@ -35,7 +35,7 @@ describeWith(chromium, 'the HTML report in Chromium', () => {
     const { status, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8' })
     if (status !== 0) throw new Error(stderr)
     browser = await launchChromium()
-  }, 120_000)
+  })
   afterAll(() => browser?.close())
 
   const open = (width: number, options: BrowserContextOptions = {}): Promise<Page> =>

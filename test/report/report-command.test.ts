@@ -17,7 +17,7 @@ const parse = (stdout: string) =>
     .split('\n')
     .map((line) => JSON.parse(line) as DetailedReport)
 
-describe('ballast report', { timeout: 60_000 }, () => {
+describe('ballast report', () => {
   let config: string
 
   beforeAll(async () => {
@@ -26,7 +26,7 @@ describe('ballast report', { timeout: 60_000 }, () => {
     await addAlone(made)
     await made.store.close()
     config = made.config
-  }, 120_000)
+  })
 
   test("prints SPEC's JSON, a line for each experiment that has a check, and further fields behind", async () => {
     const { code, stdout, stderr } = await report('--config', config, '--json')
@@ -214,7 +214,7 @@ describe('questions of a report', () => {
   })
 })
 
-describe('the conclusion of a report', { timeout: 90_000 }, () => {
+describe('the conclusion of a report', () => {
   const reported = async (
     traffic: Omit<Parameters<typeof addTraffic>[1], 'experiment' | 'seed' | 'samples'>,
   ) => {

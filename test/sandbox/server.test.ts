@@ -271,7 +271,7 @@ describe('time and connections', () => {
     await Promise.all([slow.close(), slow.close()])
     await slow.close()
     await pending
-    expect(performance.now() - startedAt).toBeLessThan(1000)
+    expect(performance.now() - startedAt).toBeLessThan(5_000)
     await expect(fetch(`${slow.url}/models`)).rejects.toThrow('fetch failed')
   })
 

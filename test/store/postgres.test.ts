@@ -74,7 +74,7 @@ describeWith(postgres, 'Postgres as a store', () => {
     await expect(store.offer(samples[2]!)).rejects.toThrow()
     await expect(store.take(1, 1_000)).rejects.toThrow()
     server().start()
-    await eventually(() => store.offer(samples[2]!).catch(() => false), 15_000)
+    await eventually(() => store.offer(samples[2]!).catch(() => false))
     expect((await store.status()).depth).toBe(3)
     expect(await store.take(5, 1_000)).toHaveLength(3)
     expect(JSON.stringify(warnings)).not.toContain(PASSWORD)

@@ -5,7 +5,7 @@ import type { LeasedSample } from '../../src/domain/store.ts'
 import { DAY, makeSample, verdictOn } from '../support/store-samples.ts'
 import { type Engine, openNew, openTwice } from './engines.ts'
 
-const LONG = 60_000
+const LONG = 150_000
 const idsOf = (leased: readonly LeasedSample[]) => leased.map(({ sample }) => sample.id)
 
 export function queueContract(engine: Engine): void {

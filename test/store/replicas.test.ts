@@ -88,5 +88,5 @@ describeWith(postgres, 'replicas on one Postgres', () => {
       expect(stderr).not.toMatch(/"level":50/)
     }
     expect(asked.size).toBe(0)
-  }, 120_000)
+  })
 })

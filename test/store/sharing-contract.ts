@@ -166,7 +166,6 @@ export function sharingContract(engine: Engine): void {
         expect(keys[0]).toMatch(/^[\w-]{43}$/)
         expect(await (await open(address)).unitKey()).toBe(keys[0])
       },
-      60_000,
     )
 
     test('keeps everything when it is closed and opened again', async () => {

@@ -50,7 +50,7 @@ const COUNTED_MS = 150
 /** Exposures are gathered for a second. */
 const STORED_MS = 1_200
 /** Until a message has woken the judge and all is judged. */
-const JUDGED_MS = 30_000
+const JUDGED_MS = 90_000
 /** It grows with the time alone. */
 const ageless = (text: string) => text.replace(/^ballast_judge_oldest_sample_age_seconds .*$/m, '')
 
@@ -116,7 +116,7 @@ export function metricValue(text: string, name: string, labels: Record<string, s
 /** Waits until `condition` holds. */
 export async function eventually(
   condition: () => boolean | Promise<boolean>,
-  withinMs = 15_000,
+  withinMs = 60_000,
 ): Promise<void> {
   const deadline = Date.now() + withinMs
   while (!(await condition())) {

@@ -41,7 +41,7 @@ export function usePostgres(): () => PostgresServer {
   let running: (PostgresServer & { remove(): void }) | null = null
   beforeAll(async () => {
     running = await startPostgres()
-  }, 120_000)
+  })
   afterAll(() => running?.remove(), 60_000)
   return () => running!
 }

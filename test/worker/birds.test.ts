@@ -109,12 +109,10 @@ describeWith(shared, 'the recorded answers on archaic bird names, through the Wo
       [100, 100, 100],
       [100, 100, 100],
     ]
-    await eventually(
-      async () =>
-        counted(await metrics())
-          .flat()
-          .every((it) => it === 100),
-      30_000,
+    await eventually(async () =>
+      counted(await metrics())
+        .flat()
+        .every((it) => it === 100),
     )
     const verdicts = (text: string) =>
       ARMS.map((arm) =>
@@ -128,7 +126,7 @@ describeWith(shared, 'the recorded answers on archaic bird names, through the Wo
       await sleep(500)
       const told = verdicts(await metrics()).flat()
       return told.reduce((sum, it) => sum + it, 0) === 200
-    }, 150_000)
+    })
     // What waits three seconds for its verdict is decided on by then, and reports are made anew.
     await sleep(5_000)
     await metrics()

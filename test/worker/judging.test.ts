@@ -129,13 +129,13 @@ test('what a Worker that died was judging is judged by the next, each sample onc
     { folder: tempFolder() },
   )
   for (const question of QUESTIONS.slice(0, 5)) await it.ask(question)
-  await eventually(async () => (await it.rows('select * from verdicts')).length === 2, 30_000)
+  await eventually(async () => (await it.rows('select * from verdicts')).length === 2)
   await eventually(() => it.judged.length === 5)
   hangs = false
   await it.restart()
   // Its messages are gone with it: the cron trigger is what wakes the next one, which waits for the leases to end.
   await it.lookRound()
-  await eventually(async () => (await it.rows('select * from verdicts')).length === 5, 60_000)
+  await eventually(async () => (await it.rows('select * from verdicts')).length === 5)
   expect(it.judged.toSorted()).toEqual(['five', 'five', 'four', 'four', 'one', 'three', 'three', 'two'])
   const tallies = "select sum(n) as n from tallies where kind = 'positive'"
   expect(await it.rows(tallies)).toEqual([{ n: 5 }])

@@ -53,7 +53,7 @@ test('an arm that is proven worse is rolled back, until the settings say otherwi
     await worker.lookRound()
     await ask('user-0')
     return metricValue(await metrics(), 'ballast_arm_off', off) === 1
-  }, 120_000)
+  })
   await ask(treated)
   expect(sent.at(-1)).toBe(treated)
   const { results } = await worker.d1.prepare('select "by", action, evidence from arm_events').all()
@@ -69,5 +69,5 @@ test('an arm that is proven worse is rolled back, until the settings say otherwi
     await sleep(500)
     await ask(treated)
     return sent.at(-1)!.includes(CONTEXT)
-  }, 30_000)
+  })
 })
