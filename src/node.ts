@@ -1,9 +1,9 @@
 /** Composes ballast on Node: builds the parts a configuration asks for, listens, reloads, and ends in good order. */
 import type { Server } from 'node:http'
-import { join } from 'node:path'
 import { createAdaptorServer } from '@hono/node-server'
 import { createPrometheusMetrics } from './adapters/metrics-prom.ts'
 import { MetricSums } from './adapters/metrics-sum.ts'
+import { CATALOG_FOLDER } from './config/catalog-folder.ts'
 import type { Config } from './config/load.ts'
 import { formatAddress } from './config/values.ts'
 import type { Log } from './domain/ports.ts'
@@ -22,8 +22,7 @@ import { logWarnings, tryReload } from './node/try-reload.ts'
 import { Workers } from './node/workers/workers.ts'
 import type { Plan } from './policy/compile.ts'
 
-/** The folder of policies that ships with ballast: what `policies: catalog` stands for. */
-export const CATALOG_FOLDER = join(import.meta.dirname, '..', 'policies')
+export { CATALOG_FOLDER }
 
 export interface Ballast extends Reloadable {
   /** Base URL for clients, with `/v1`. */

@@ -1,8 +1,7 @@
-/** Opens the store that a configuration names. Called by `node.ts` and by commands that read the store. */
+/** Opens the store that a configuration names, and loads what it stands on only then. Called by `node.ts` and by commands that read the store. */
 import type { Log } from '../domain/ports.ts'
 import type { Archive, Queue, Store } from '../domain/store.ts'
 import { isPostgres, storeProblem } from '../domain/store-address.ts'
-import { openSqliteStore } from './store-sqlite.ts'
 
 export type OpenStore = Store &
   Queue &
@@ -27,10 +26,10 @@ export async function openStore(store: string, options: OpenStoreOptions): Promi
   const problem = storeProblem(store)
   if (problem !== null) throw new Error(`the store ${problem}`)
   if (isPostgres(store)) {
-    // Loaded for those who use it.
     const { openPostgresStore } = await import('./store-postgres.ts')
     return await openPostgresStore({ ...options, url: store })
   }
+  const { openSqliteStore } = await import('./store-sqlite.ts')
   return await openSqliteStore({
     path: store === 'memory' ? ':memory:' : store.slice('sqlite:'.length),
     queueLimit,

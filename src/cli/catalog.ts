@@ -1,12 +1,13 @@
 /** The policies that a command works with: the shipped ones, those of folders, or those of a configuration. */
+
 import { existsSync, statSync } from 'node:fs'
 import { readCatalog } from '../config/catalog.ts'
+import { CATALOG_FOLDER } from '../config/catalog-folder.ts'
 import { type Config, loadConfigFile } from '../config/load.ts'
 import { didYouMean } from '../config/near.ts'
-import { formatProblem } from '../config/source.ts'
+import { formatProblem } from '../config/problem.ts'
 import type { Check } from '../domain/check.ts'
 import type { Policy } from '../domain/policy.ts'
-import { CATALOG_FOLDER } from '../node.ts'
 import { fromHere, UsageError } from './usage.ts'
 
 /** As in `ballast.yaml`. */

@@ -2,6 +2,7 @@
  * `ballast demo`: the real proxy, judge and store in front of the sandbox, and traffic to look at. With `--requests` it
  * ends by itself; without, it stays up until it is interrupted.
  */
+
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -9,8 +10,9 @@ import { Command } from 'commander'
 import { createLogUpdate } from 'log-update'
 import OpenAI from 'openai'
 import PQueue from 'p-queue'
+import { CATALOG_FOLDER } from '../config/catalog-folder.ts'
 import { parseConfig } from '../config/load.ts'
-import { type Ballast, CATALOG_FOLDER, startBallast } from '../node.ts'
+import { type Ballast, startBallast } from '../node.ts'
 import { type Sandbox, startSandbox } from '../sandbox/server.ts'
 import { DEMO_QUESTIONS } from '../sandbox/texts.ts'
 import { createLog } from './log.ts'

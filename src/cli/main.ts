@@ -1,26 +1,32 @@
 #!/usr/bin/env node
-/** The `ballast` command. One file a subcommand; here are only their list and what ends the process. */
+/** The `ballast` command. One file a subcommand, loaded when it is called for; here are only their list and what ends the process. */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Command, CommanderError } from 'commander'
-import { ConfigError } from '../config/load.ts'
-import { armsCommand } from './arms.ts'
-import { calibrateCommand } from './calibrate.ts'
-import { checkCommand } from './check.ts'
-import { datasetCommand } from './dataset.ts'
-import { demoCommand } from './demo.ts'
-import { evalCommand } from './eval.ts'
-import { explainCommand } from './explain.ts'
-import { judgeCommand } from './judge.ts'
-import { labelCommand } from './label.ts'
-import { policiesCommand } from './policies.ts'
-import { probeCommand } from './probe.ts'
-import { reportCommand } from './report.ts'
-import { samplesCommand } from './samples.ts'
-import { sandboxCommand } from './sandbox.ts'
-import { serveCommand } from './serve.ts'
-import { sizingCommand } from './sizing.ts'
+import { ConfigError } from '../config/problem.ts'
 import { UsageError } from './usage.ts'
+
+/** In the order of the help. */
+const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
+  serve: async () => (await import('./serve.ts')).serveCommand(),
+  judge: async () => (await import('./judge.ts')).judgeCommand(),
+  demo: async () => (await import('./demo.ts')).demoCommand(),
+  check: async () => (await import('./check.ts')).checkCommand(),
+  explain: async () => (await import('./explain.ts')).explainCommand(),
+  policies: async () => (await import('./policies.ts')).policiesCommand(),
+  samples: async () => (await import('./samples.ts')).samplesCommand(),
+  label: async () => (await import('./label.ts')).labelCommand(),
+  report: async () => (await import('./report.ts')).reportCommand(),
+  plan: async () => (await import('./sizing.ts')).sizingCommand(),
+  calibrate: async () => (await import('./calibrate.ts')).calibrateCommand(),
+  dataset: async () => (await import('./dataset.ts')).datasetCommand(),
+  eval: async () => (await import('./eval.ts')).evalCommand(),
+  probe: async () => (await import('./probe.ts')).probeCommand(),
+  arms: async () => (await import('./arms.ts')).armsCommand(),
+  sandbox: async () => (await import('./sandbox.ts')).sandboxCommand(),
+}
+const NAMES = Object.keys(COMMANDS)
+const DEFAULT = 'serve'
 
 const FAILED = 1
 const CALLED_WRONGLY = 2
@@ -31,38 +37,34 @@ async function main(): Promise<void> {
     .description(
       'An OpenAI-compatible proxy that injects intervention context, compares policies and measures the trait.',
     )
-    .addCommand(serveCommand(), { isDefault: true })
-    .addCommand(judgeCommand())
-    .addCommand(demoCommand())
-    .addCommand(checkCommand())
-    .addCommand(explainCommand())
-    .addCommand(policiesCommand())
-    .addCommand(samplesCommand())
-    .addCommand(labelCommand())
-    .addCommand(reportCommand())
-    .addCommand(sizingCommand())
-    .addCommand(calibrateCommand())
-    .addCommand(datasetCommand())
-    .addCommand(evalCommand())
-    .addCommand(probeCommand())
-    .addCommand(armsCommand())
-    .addCommand(sandboxCommand())
     .addHelpText(
       'after',
       '\nExample:\n  ballast serve --config ballast.yaml\n\nExit codes: 0, 1 (it failed, or found something), 2 (it was called wrongly).',
     )
-  for (const command of withSubcommands(program)) command.exitOverride()
   try {
-    // Else it would be taken for an argument of the default command.
-    const [first] = process.argv.slice(2)
-    const names = program.commands.map((command) => command.name())
-    if (first !== undefined && !first.startsWith('-') && ![...names, 'help'].includes(first)) {
-      throw new UsageError(`There is no command "${first}"; there are ${names.join(', ')}.`)
-    }
+    const args = process.argv.slice(2)
+    for (const name of calledFor(args))
+      program.addCommand(await COMMANDS[name]!(), { isDefault: name === DEFAULT })
+    for (const command of withSubcommands(program)) command.exitOverride()
     await program.parseAsync()
   } catch (error) {
     process.exitCode = report(error)
   }
+}
+
+/**
+ * The commands that these arguments need: the one they name, or the default one, and all of them for a list of all.
+ * @throws UsageError for a name that no command has: it would be taken for an argument of the default one.
+ */
+function calledFor(args: readonly string[]): readonly string[] {
+  const [first, second] = args
+  const name = first === 'help' ? second : first
+  if (name !== undefined && Object.hasOwn(COMMANDS, name)) return [name]
+  if (first !== undefined && first !== 'help' && !first.startsWith('-'))
+    throw new UsageError(`There is no command "${first}"; there are ${NAMES.join(', ')}.`)
+  if (first === '--version') return []
+  if (first === 'help' || first === '--' || args.some((it) => it === '-h' || it === '--help')) return NAMES
+  return [DEFAULT]
 }
 
 function withSubcommands(command: Command): Command[] {

@@ -1,7 +1,6 @@
 /** The store that a configuration names, for the commands that run beside ballast. */
 import { existsSync } from 'node:fs'
 import { type OpenStore, openStore } from '../adapters/store.ts'
-import { openSqliteStore } from '../adapters/store-sqlite.ts'
 import type { Config } from '../config/load.ts'
 import { noLog } from '../domain/ports.ts'
 import { isPostgres } from '../domain/store-address.ts'
@@ -47,6 +46,7 @@ export async function withFilledStore<T>(config: Named, use: (store: OpenStore) 
 export async function openStoreForReading({ store }: Named): Promise<OpenStore> {
   if (isInMemory(store)) throw new UsageError(IN_MEMORY)
   if (isPostgres(store)) return await openStore(store, OPTIONS)
+  const { openSqliteStore } = await import('../adapters/store-sqlite.ts')
   return await openSqliteStore({ path: store.slice('sqlite:'.length), queueLimit: 1, readOnly: true })
 }
 

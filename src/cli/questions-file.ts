@@ -1,7 +1,8 @@
 /** Reads the question files that a command names. */
 import { didYouMean } from '../config/near.ts'
+import { formatProblem, type Problem } from '../config/problem.ts'
 import { readText } from '../config/read.ts'
-import { formatProblem, type Problem, YamlSource } from '../config/source.ts'
+import { YamlSource } from '../config/source.ts'
 import { QUESTION_KEYS, type QuestionGroup, QuestionsFile } from '../eval/questions.ts'
 import { fromHere, UsageError } from './usage.ts'
 

@@ -1,10 +1,11 @@
 /** What the commands that stay up share: their log, their configuration and its reloads, and how they end. */
+
 import { Option } from 'commander'
+import { CATALOG_FOLDER } from '../config/catalog-folder.ts'
 import { type Config, loadConfigFile } from '../config/load.ts'
 import type { FixedValues } from '../config/restart.ts'
 import type { Log } from '../domain/ports.ts'
 import { type Reloadable, Reloads } from '../node/reloads.ts'
-import { CATALOG_FOLDER } from '../node.ts'
 import { createLog } from './log.ts'
 import { fromHere, interrupted } from './usage.ts'
 

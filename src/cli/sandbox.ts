@@ -1,9 +1,10 @@
 /** `ballast sandbox`: a stand-in for fine-tuned models and a judge, or recorded exchanges in their place. */
+
 import { Command } from 'commander'
 import { readCatalog } from '../config/catalog.ts'
+import { CATALOG_FOLDER } from '../config/catalog-folder.ts'
 import { ConfigError } from '../config/load.ts'
 import type { Policy } from '../domain/policy.ts'
-import { CATALOG_FOLDER } from '../node.ts'
 import type { ReplaySource } from '../sandbox/replay.ts'
 import { ReplayError } from '../sandbox/replay.ts'
 import { startSandbox } from '../sandbox/server.ts'

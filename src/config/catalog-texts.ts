@@ -4,7 +4,8 @@ import { basename, join } from 'node:path'
 import { type Check, CheckFile } from '../domain/check.ts'
 import { type Policy, PolicyFile } from '../domain/policy.ts'
 import type { Files } from './files.ts'
-import { type Problem, YamlSource } from './source.ts'
+import type { Problem } from './problem.ts'
+import { YamlSource } from './source.ts'
 
 export interface Catalog {
   readonly policies: ReadonlyMap<string, Policy>

@@ -1,5 +1,5 @@
 /** What reading a configuration needs of a file system. On disk it is `read.ts`; a Worker has its own, in its bundle. */
-import type { Problem } from './source.ts'
+import type { Problem } from './problem.ts'
 
 export interface Files {
   isFolder(path: string): boolean

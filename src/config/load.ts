@@ -1,5 +1,6 @@
 /** Configurations whose files are on disk. Called by `node.ts` and the commands. */
-import { type Config, ConfigError, type LoadOptions, parseConfigIn, shortest } from './parse.ts'
+import { type Config, type LoadOptions, parseConfigIn, shortest } from './parse.ts'
+import { ConfigError } from './problem.ts'
 import { diskFiles, readText } from './read.ts'
 
 export { type Config, ConfigError, type LoadOptions, shortest }

@@ -8,10 +8,11 @@ import type { Check } from '../domain/check.ts'
 import type { Policy } from '../domain/policy.ts'
 import { readCatalogTexts } from './catalog-texts.ts'
 import type { Files } from './files.ts'
+import { ConfigError, type Place, type Problem } from './problem.ts'
 import { checkReferences } from './references.ts'
 import { checkRestart, type FixedValues } from './restart.ts'
 import { ConfigFile, type ConfigValues } from './schema.ts'
-import { formatProblem, type Path, type Place, type Problem, YamlSource } from './source.ts'
+import { type Path, YamlSource } from './source.ts'
 import { readTrainedManifests } from './trained-manifest.ts'
 
 export interface Config extends Omit<ConfigValues, 'policies'> {
@@ -23,20 +24,6 @@ export interface Config extends Omit<ConfigValues, 'policies'> {
   readonly folders: readonly string[]
   /** Where a value of the configuration stands: for what is said of it later. */
   place(path: Path): Place
-}
-
-/** Every problem of a configuration at once; the message is a line for each. */
-export class ConfigError extends Error {
-  override readonly name = 'ConfigError'
-  readonly problems: readonly Problem[]
-  /** As in `Config`, as far as they are known; some may not exist. */
-  readonly folders: readonly string[]
-
-  constructor(problems: readonly Problem[], folders: readonly string[] = []) {
-    super(problems.map(formatProblem).join('\n'))
-    this.problems = problems
-    this.folders = folders
-  }
 }
 
 export interface LoadOptions {

@@ -1,7 +1,7 @@
 /** Reads files of configuration on disk: bounded, and as the text they must be. Called by `load.ts` and `catalog.ts`. */
 import { closeSync, openSync, readdirSync, readSync, statSync } from 'node:fs'
 import type { Files } from './files.ts'
-import type { Problem } from './source.ts'
+import type { Problem } from './problem.ts'
 
 /** Far beyond any configuration; parsing more would hold up a running proxy. */
 const LARGEST_BYTES = 1024 * 1024

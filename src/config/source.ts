@@ -6,24 +6,9 @@ import { type Document, type ErrorCode, LineCounter, parseDocument, visit, type 
 import type { z } from 'zod'
 import { findingsOf } from './issues.ts'
 import { brokenAliases, firstAlias, keyOffsetOf, offsetOf, type Path, unclosed } from './place.ts'
+import type { Place, Problem } from './problem.ts'
 
 export type { Path }
-
-/** A place in a file; lines and columns count from 1. */
-export interface Place {
-  readonly file: string
-  readonly line: number
-  readonly column: number
-}
-
-/** Something wrong in a file, and where. */
-export interface Problem extends Place {
-  readonly message: string
-}
-
-export function formatProblem({ file, line, column, message }: Problem): string {
-  return `${file}:${line}:${column}: ${message}`
-}
 
 /** `${NAME}`, or `$${NAME}` for the text `${NAME}` itself. */
 const REFERENCE = /\$\{([A-Za-z_][A-Za-z0-9_]*)\}/g

@@ -11,7 +11,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { isDeepStrictEqual } from 'node:util'
 import { type Config, ConfigError } from '../config/load.ts'
-import { formatProblem } from '../config/source.ts'
+import { formatProblem } from '../config/problem.ts'
 import type { ReloadOutcome } from '../domain/ports.ts'
 import type { Changes } from './changes.ts'
 

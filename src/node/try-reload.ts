@@ -1,6 +1,6 @@
 /** One reload: the configuration is read, applied whole or not at all, and told of. Used by `node.ts` and `judge-process.ts`. */
 import { type Config, ConfigError } from '../config/load.ts'
-import { formatProblem } from '../config/source.ts'
+import { formatProblem } from '../config/problem.ts'
 import type { Log } from '../domain/ports.ts'
 import { warnings } from '../policy/warnings.ts'
 import { changesBetween } from './changes.ts'

@@ -4,14 +4,14 @@
  */
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { dirname, join, relative, resolve } from 'node:path'
+import { CATALOG_FOLDER } from '../config/catalog-folder.ts'
 import { ConfigError, shortest } from '../config/load.ts'
 import { parseConfigIn } from '../config/parse.ts'
+import { formatProblem } from '../config/problem.ts'
 import { diskFiles } from '../config/read.ts'
-import { formatProblem } from '../config/source.ts'
 import type { Bundled } from './bundled-files.ts'
 
 /** As `node.ts` has it, whose other imports are not wanted here. */
-const CATALOG_FOLDER = join(import.meta.dirname, '../../policies')
 const CATALOG = '/catalog'
 const UNSET = /the environment variable \w+ is not set$/
 

@@ -2,7 +2,7 @@
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { parseConfig } from '../../src/config/load.ts'
-import { formatProblem } from '../../src/config/source.ts'
+import { formatProblem } from '../../src/config/problem.ts'
 import { CATALOG_FOLDER } from '../../src/node.ts'
 import { warnings } from '../../src/policy/warnings.ts'
 
