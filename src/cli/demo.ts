@@ -8,11 +8,10 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Command } from 'commander'
 import { createLogUpdate } from 'log-update'
-import OpenAI from 'openai'
 import PQueue from 'p-queue'
 import { CATALOG_FOLDER } from '../config/catalog-folder.ts'
 import { parseConfig } from '../config/load.ts'
-import { type Ballast, startBallast } from '../node.ts'
+import type { Ballast } from '../node.ts'
 import { type Sandbox, startSandbox } from '../sandbox/server.ts'
 import { DEMO_QUESTIONS } from '../sandbox/texts.ts'
 import { createLog } from './log.ts'
@@ -86,6 +85,7 @@ async function runDemo(options: DemoOptions): Promise<void> {
 
 /** On the documented ports where they are free and wanted, else on any. */
 async function startDemoBallast(sandbox: Sandbox, wanted: boolean): Promise<Ballast> {
+  const { startBallast } = await import('../node.ts')
   const log = createLog('warn')
   const start = (port: number, adminPort: number) => {
     const environment = {
@@ -117,7 +117,7 @@ async function runRequests(
 ): Promise<void> {
   let sent = 0
   const screen = openScreen(ballast, () => `${sent} of ${requests} requests`)
-  const traffic = createTraffic(ballast, seed)
+  const traffic = await createTraffic(ballast, seed)
   const queue = new PQueue({ concurrency: CONCURRENCY })
   let interruption: unknown = null
   void stop.then((signal) => {
@@ -162,7 +162,7 @@ Ctrl-C ends it.
   let sent = 0
   let running = true
   const screen = openScreen(ballast, () => `${sent} requests so far`)
-  const traffic = createTraffic(ballast, seed)
+  const traffic = await createTraffic(ballast, seed)
   void stop.then(() => {
     running = false
   })
@@ -175,7 +175,8 @@ Ctrl-C ends it.
 }
 
 /** @returns a function that sends the demo's request number `index`, as a user of its own; every other one streams. */
-function createTraffic(ballast: Ballast, seed: number): (index: number) => Promise<void> {
+async function createTraffic(ballast: Ballast, seed: number): Promise<(index: number) => Promise<void>> {
+  const { default: OpenAI } = await import('openai')
   const client = new OpenAI({ baseURL: ballast.url, apiKey: 'demo', maxRetries: 0 })
   return async (index) => {
     const request = {

@@ -1,7 +1,6 @@
 /** `ballast eval`: the paper's evaluation, asked live or counted from results. */
 import { Command, Option } from 'commander'
 import { evaluateFrom } from './eval-from.ts'
-import { evaluateLive } from './eval-live.ts'
 import { askingOptions, type EvalOptions } from './eval-options.ts'
 import { collect, UsageError, wholeNumber } from './usage.ts'
 
@@ -54,5 +53,9 @@ async function evaluate(options: EvalOptions): Promise<void> {
   else if (options.questions === undefined)
     throw new UsageError('Name what to ask with --questions FILE, or results with --from FILE.')
   else if (options.model === undefined) throw new UsageError('Name whom to ask with --model NAME.')
-  else await evaluateLive(options, options.questions, options.model)
+  else {
+    // Who only counts has no use for what asks.
+    const { evaluateLive } = await import('./eval-live.ts')
+    await evaluateLive(options, options.questions, options.model)
+  }
 }

@@ -2,7 +2,6 @@
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { openTracing } from '../adapters/tracing.ts'
 import { type Address, AddressText } from '../config/values.ts'
-import { cannotJudge, startJudge } from '../node/judge-process.ts'
 import { logLevelOption, type RunningOptions, runUntilStopped } from './running.ts'
 import { UsageError } from './usage.ts'
 
@@ -39,6 +38,7 @@ function readAddress(text: string): Address {
 async function judge(options: JudgeOptions): Promise<void> {
   await runUntilStopped(options, {
     start: async (config, log) => {
+      const { cannotJudge, startJudge } = await import('../node/judge-process.ts')
       const reason = cannotJudge(config)
       if (reason !== null) throw new UsageError(`${options.config}: ${reason}.`)
       return await startJudge(config, options.listen, log, await openTracing(process.env, log))

@@ -10,7 +10,6 @@ import type { VerdictKind } from '../domain/verdict.ts'
 import { type Candidate, type Drawn, drawForLabels, stratumOf } from '../judge/label-draw.ts'
 import { openConfig } from './catalog.ts'
 import { LABELS, readLabels } from './label-import.ts'
-import { labelAtTerminal } from './label-terminal.ts'
 import { type OpenStore, withFilledStore } from './open-store.ts'
 import { eachSample } from './samples-filter.ts'
 import { columnsOf, count, printable, table } from './text.ts'
@@ -138,6 +137,7 @@ async function session(
   const probabilities = new Map(left.map(({ id, probability }) => [id, probability]))
   const load = async (id: string) => (await store.find({ ids: [id] }, 1))[0] ?? null
   try {
+    const { labelAtTerminal } = await import('./label-terminal.ts')
     await labelAtTerminal(
       {
         check,

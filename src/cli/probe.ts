@@ -7,7 +7,6 @@ import type { Policy } from '../domain/policy.ts'
 import { isManifestPath } from '../domain/training-manifest.ts'
 import { type ProbeReport, probeReports, type Variant, variantsOf } from '../eval/probe.ts'
 import { summarize } from '../eval/summary.ts'
-import { askPlan } from './asking.ts'
 import { findPolicy, openCatalog } from './catalog.ts'
 import { askingOptions, type EvalOptions } from './eval-options.ts'
 import { writeRows } from './eval-output.ts'
@@ -94,6 +93,7 @@ async function probe(options: ProbeOptions): Promise<void> {
       'None of the judges has a rule: name what counts with --positive, or a check with --check.',
     )
   const folder = options.output ?? DEFAULT_FOLDER
+  const { askPlan } = await import('./asking.ts')
   const asked = await askPlan(plan, folder, options)
   if (asked === null) return
   writeRows(fromHere(folder), asked.rows, plan.rubrics)

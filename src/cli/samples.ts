@@ -5,7 +5,6 @@ import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { Command } from 'commander'
 import type { SampleFilter, StoredSample } from '../domain/store.ts'
-import { askKey } from './ask.ts'
 import { openConfig } from './catalog.ts'
 import { type OpenStore, withFilledStore } from './open-store.ts'
 import { addFilters, eachSample, type FilterOptions, filterOf } from './samples-filter.ts'
@@ -198,6 +197,7 @@ async function agreed(): Promise<boolean> {
     throw new UsageError(
       'There is no terminal to ask at: say --yes, or --dry-run to see what would be erased.',
     )
+  const { askKey } = await import('./ask.ts')
   return (await askKey('Erase them? (y/n)', ['y', 'n'], { output: process.stderr })) === 'y'
 }
 

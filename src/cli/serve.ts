@@ -3,7 +3,6 @@ import { availableParallelism } from 'node:os'
 import { Command, InvalidArgumentError } from 'commander'
 import { openTracing } from '../adapters/tracing.ts'
 import { keepRequestsYoung } from '../node/heap.ts'
-import { startBallast } from '../node.ts'
 import { keptInWords } from './plan.ts'
 import { logLevelOption, type RunningOptions, runUntilStopped } from './running.ts'
 
@@ -46,6 +45,8 @@ async function serve(options: ServeOptions): Promise<void> {
   keepRequestsYoung()
   await runUntilStopped(options, {
     start: async (config, log) => {
+      // What is wrong with a configuration is told before all this is loaded.
+      const { startBallast } = await import('../node.ts')
       const { judge: judges, workers } = options
       return await startBallast(config, log, {
         judges,

@@ -2,8 +2,8 @@
  * What goes on behind the requests: the store, the filing of samples, judging, reports. Run by `office-thread.ts`, in a
  * thread of its own, so that none of it takes the proxy's time.
  */
-import { fetchByUndici } from '../adapters/judge-fetch-undici.ts'
 import { loadJudgeClient } from '../adapters/judge-openai.ts'
+import type { JudgeFetch } from '../adapters/judge-openai-options.ts'
 import { createRedactor } from '../adapters/redactor.ts'
 import { type OpenStore, openStore } from '../adapters/store.ts'
 import type { Log, Metrics } from '../domain/ports.ts'
@@ -39,15 +39,19 @@ export interface BackOfficeOptions {
   readonly log: Log
 }
 
+/** For those who ask, as `loadJudgeClient`: without a judge the thread has no use for it. */
+const loadJudgeFetch = () => import('../adapters/judge-fetch-undici.ts')
+const judgeFetch: JudgeFetch = async (...question) => (await loadJudgeFetch()).fetchByUndici(...question)
+
 /** @throws Error when the store cannot be opened. Nothing is judged before `use`. */
 export async function openBackOffice(
   config: OfficeConfig,
   { judges, metrics, tracing, log }: BackOfficeOptions,
 ): Promise<BackOffice> {
-  if (judges && config.judge !== undefined) await loadJudgeClient()
+  if (judges && config.judge !== undefined) await Promise.all([loadJudgeClient(), loadJudgeFetch()])
   const store = await openStore(config.store, { queueLimit: queueLimit(config), log })
   const unitKey = await store.unitKey()
-  const judging = judges ? new Judging({ store, fetch: fetchByUndici, metrics, tracing, log }) : null
+  const judging = judges ? new Judging({ store, fetch: judgeFetch, metrics, tracing, log }) : null
   return new BackOffice(config, { judging, store, unitKey, log })
 }
 
