@@ -24,6 +24,9 @@ const LAYERS: Record<string, readonly string[] | 'everything'> = {
   domain: [],
 }
 
+/** An `import()` whose file these tests cannot read. */
+const COMPUTED_IMPORT = /\bimport\s*\((?!\s*'[^']+'\s*\))/
+
 interface Import {
   readonly from: string
   readonly to: string
@@ -98,6 +101,12 @@ describe('architecture', () => {
     expect(cycles(internal)).toEqual([])
   })
 
+  test('an import() names its file, so that it is held to the layers as well', () => {
+    const unread = sourceFiles().filter((file) => COMPUTED_IMPORT.test(readFileSync(join(SRC, file), 'utf8')))
+    expect(unread).toEqual([])
+    expect(internal).toContainEqual({ from: 'cli/main.ts', to: 'cli/check.ts' })
+  })
+
   test('the domain knows a schema library and nothing else', () => {
     expect(external.filter(({ from, to }) => layerOf(from) === 'domain' && to !== 'zod')).toEqual([])
   })
@@ -129,5 +138,9 @@ describe('architecture', () => {
     expect(
       specifiers("import a from './a.ts'\nconst b = await import('./b.ts')\nexport * from './c.ts'"),
     ).toHaveLength(3)
+    expect(
+      'await import(name)\nawait import(`./${name}.ts`)'.match(new RegExp(COMPUTED_IMPORT, 'g')),
+    ).toHaveLength(2)
+    expect("await import(\n  './a.ts'\n)").not.toMatch(COMPUTED_IMPORT)
   })
 })
