@@ -18,9 +18,12 @@ export function migrationStatements(): string[] {
     .filter((it) => it !== '')
 }
 
+/** Finds nothing where no table has been made yet. */
+export const TABLES_MADE = "select name from sqlite_master where name = 'samples'"
+
 /** As `wrangler d1 migrations apply` does. One that has its tables stays as it is. */
 export async function migrateD1(d1: D1Database): Promise<void> {
-  const made = await d1.prepare("select name from sqlite_master where name = 'samples'").all()
+  const made = await d1.prepare(TABLES_MADE).all()
   if (made.results.length > 0) return
   await d1.batch(migrationStatements().map((it) => d1.prepare(it)))
 }

@@ -24,8 +24,11 @@ export function bundleWorker(folder: string): string {
   })
 }
 
+let bundled: string | null = null
+
 export function bundledWorker(): string {
-  return readFileSync(join(BUNDLE_FOLDER, 'worker.js'), 'utf8')
+  bundled ??= readFileSync(join(BUNDLE_FOLDER, 'worker.js'), 'utf8')
+  return bundled
 }
 
 /** What wrangler printed when it bundled. */

@@ -2,16 +2,18 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
-import { describe, expect, test } from 'vitest'
+import { beforeAll, describe, expect, test } from 'vitest'
 import { BUNDLE_FOLDER, bundledWorker, wranglerOutput } from '../support/worker-bundle.ts'
 
 const LARGEST_BYTES = 1_000_000
 
 /** Packages and files that the bundle was made of. */
-function sources(): string[] {
+let sources: string[]
+
+beforeAll(() => {
   const map = readFileSync(join(BUNDLE_FOLDER, 'worker.js.map'), 'utf8')
-  return (JSON.parse(map) as { sources: string[] }).sources
-}
+  sources = (JSON.parse(map) as { sources: string[] }).sources
+})
 
 describe('the bundle', () => {
   test('is under 1 MB compressed, and wrangler says how large it is', () => {
@@ -24,14 +26,14 @@ describe('the bundle', () => {
   test.each(['pg', 'pg-boss', 'undici', 'better-sqlite3', 'commander', '@hono/node-server', 'pino'])(
     'holds nothing of %s',
     (name) => {
-      expect(sources().filter((it) => it.includes(`node_modules/${name}/`))).toEqual([])
+      expect(sources.filter((it) => it.includes(`node_modules/${name}/`))).toEqual([])
     },
   )
 
   test('holds no database engine of Node and reads no files', () => {
     const text = bundledWorker()
     expect(text).not.toMatch(/node:sqlite|node:worker_threads/)
-    const own = sources().filter((it) => /(^|\/)src\//.test(it) && !it.includes('node_modules'))
+    const own = sources.filter((it) => /(^|\/)src\//.test(it) && !it.includes('node_modules'))
     expect(own.length).toBeGreaterThan(60)
     for (const name of ['config/read.ts', 'adapters/store-sqlite.ts', 'adapters/upstream-undici.ts'])
       expect(own.filter((it) => it.endsWith(name))).toEqual([])

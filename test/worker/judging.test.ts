@@ -73,7 +73,7 @@ async function start(
     counts: (value: number, name: string, labels: Record<string, string> = {}, withinMs = 30_000) =>
       eventually(async () => metricValue(await metrics(), name, labels) === value, withinMs),
     async rows(sql: string) {
-      return (await worker.d1.prepare(sql).all<Record<string, unknown>>()).results
+      return (await (await worker.d1()).prepare(sql).all<Record<string, unknown>>()).results
     },
     lookRound: () => worker.lookRound(),
     /** Ends it as it is, and begins another one. */

@@ -56,7 +56,7 @@ test('an arm that is proven worse is rolled back, until the settings say otherwi
   })
   await ask(treated)
   expect(sent.at(-1)).toBe(treated)
-  const { results } = await worker.d1.prepare('select "by", action, evidence from arm_events').all()
+  const { results } = await (await worker.d1()).prepare('select "by", action, evidence from arm_events').all()
   expect(results).toMatchObject([
     { by: 'rollback', action: 'off', evidence: expect.stringContaining('"p":') },
   ])
