@@ -27,8 +27,15 @@ describe('ballast demo', () => {
         },
       ],
       sample_ratio: { p: expect.any(Number), log_e: expect.any(Number) },
-      evidence: { since: null, until: expect.any(String), verdicts: 300, late: 0 },
+      evidence: {
+        since: null,
+        until: expect.any(String),
+        verdicts: expect.any(Number),
+        late: expect.any(Number),
+      },
     })
+    // On a busy machine some come too late to be evidence.
+    expect(report.evidence!.verdicts + report.evidence!.late).toBe(300)
     const [control, treated] = report.arms
     expect(control!.rate.lower).toBeGreaterThan(treated!.rate.upper)
     expect(control!.exposures + treated!.exposures).toBe(300)
