@@ -76,22 +76,20 @@ export function createClient(options: OpenAIJudgeOptions): JudgeModel {
 
   return {
     async ask(model, prompt, stopping, headers = {}) {
-      const deadline = AbortSignal.timeout(timeout)
-      const signal = AbortSignal.any([stopping, deadline])
       try {
         if (!options.logprobs || withoutLogprobs.has(model))
-          return await ask(model, prompt, false, signal, headers)
+          return await ask(model, prompt, false, stopping, headers)
         try {
-          return await ask(model, prompt, true, signal, headers)
+          return await ask(model, prompt, true, stopping, headers)
         } catch (error) {
           if (!mayRefuseLogprobs(error)) throw error
           // Servers word this refusal in many ways; that it helps to ask without is what shows it was one.
-          const answer = await ask(model, prompt, false, signal, headers)
+          const answer = await ask(model, prompt, false, stopping, headers)
           withoutLogprobs.add(model)
           return answer
         }
       } catch (error) {
-        throw describeFailure(name, error, stopping, deadline)
+        throw describeFailure(name, error, stopping)
       }
     },
   }
@@ -133,12 +131,7 @@ function failed(name: string, what: string, retryable: boolean): BallastError {
   return new BallastError('ballast_upstream_failed', `the ${name} ${what}`, { source: 'upstream', retryable })
 }
 
-function describeFailure(
-  name: string,
-  cause: unknown,
-  stopping: AbortSignal,
-  deadline: AbortSignal,
-): BallastError {
+function describeFailure(name: string, cause: unknown, stopping: AbortSignal): BallastError {
   if (stopping.aborted) {
     return new BallastError('ballast_draining', 'ballast is shutting down', {
       source: 'internal',
@@ -149,7 +142,7 @@ function describeFailure(
   if (told !== undefined) return told
   if (chain(cause).some((error) => error instanceof ReplyTooLargeError))
     return failed(name, 'sent more than 1 MB', false)
-  if (deadline.aborted || cause instanceof APIConnectionTimeoutError || cause instanceof APIUserAbortError) {
+  if (cause instanceof APIConnectionTimeoutError || cause instanceof APIUserAbortError) {
     return new BallastError('ballast_upstream_timeout', `the ${name} did not answer in time`, {
       source: 'upstream',
       retryable: true,

@@ -12,7 +12,7 @@ import {
 } from '../domain/verdict.ts'
 import { toLabel, toSample } from './store-rows.ts'
 import type { Tables } from './store-tables.ts'
-import { tally, tallyScores } from './store-tallies.ts'
+import { tallyVerdicts } from './store-tallies.ts'
 
 /** Engines bound how many values a statement may have. */
 const IDS_AT_A_TIME = 90
@@ -161,14 +161,17 @@ export async function rejudgeSome(
     .returning('id')
     .execute()
   const ids = again.map(({ id }) => id)
-  // Always in the same order, as when verdicts are counted.
-  for (const row of rows) {
-    if (!ids.includes(row.id)) continue
-    const sample = toSample(row)
-    await tally(transaction, sample, row.verdict_version, 'error', -1)
-    if (sample.extra !== null) continue
-    await tallyScores(transaction, sample, row.verdict_version, JSON.parse(row.scores) as Scores, -1)
-  }
+  const counted = rows
+    .filter(({ id }) => ids.includes(id))
+    .map((row) => ({
+      sample: toSample(row),
+      verdict: {
+        checkVersion: row.verdict_version,
+        verdict: 'error' as const,
+        scores: JSON.parse(row.scores) as Scores,
+      },
+    }))
+  await tallyVerdicts(transaction, counted, -1)
   await transaction
     .deleteFrom('verdicts')
     .where('sample_id', 'in', [...ids, ''])

@@ -136,9 +136,17 @@ export class SampleJobs {
     await this.boss.update(queueOf(check), undefined, options)
   }
 
-  /** Ends a sample's job, held or not. */
-  async complete(transaction: Transaction<Tables>, sampleId: string, check: string): Promise<void> {
-    await this.end(transaction, queueOf(check), [sampleId])
+  /** Ends samples' jobs, held or not. */
+  async complete(
+    transaction: Transaction<Tables>,
+    samples: readonly Pick<Held, 'sampleId' | 'check'>[],
+  ): Promise<void> {
+    for (const [queue, its] of byQueue(samples))
+      await this.end(
+        transaction,
+        queue,
+        its.map(({ sampleId }) => sampleId),
+      )
   }
 
   /** Ends jobs that were fetched. */
@@ -180,7 +188,7 @@ function takingOf({ sampleId, taking }: Held) {
 }
 
 /** Always in the same order: two transactions then cannot wait for each other. */
-function byQueue(held: readonly Held[]): [string, Held[]][] {
+function byQueue<H extends Pick<Held, 'check'>>(held: readonly H[]): [string, H[]][] {
   return [...Map.groupBy(held, ({ check }) => queueOf(check))].sort(([a], [b]) => (a < b ? -1 : 1))
 }
 

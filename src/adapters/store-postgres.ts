@@ -207,9 +207,9 @@ export class PostgresStore extends QueuedStore {
 
   protected async judged(
     transaction: Transaction<Tables>,
-    { sampleId, check }: Pick<Verdict, 'sampleId' | 'check'>,
+    verdicts: readonly Pick<Verdict, 'sampleId' | 'check'>[],
   ): Promise<void> {
-    await this.jobs.complete(transaction, sampleId, check)
+    await this.jobs.complete(transaction, verdicts)
   }
 
   protected override async waitingAgain(

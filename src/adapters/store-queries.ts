@@ -9,20 +9,27 @@ import { type Verdict, withoutTexts } from '../domain/verdict.ts'
 import { eraseScores, eraseSome, NO_TEXT, rejudgeSome } from './store-archive.ts'
 import { armEventRows } from './store-arm-events.ts'
 import { mergeExposures } from './store-exposures.ts'
-import { sampleRow, toSample } from './store-rows.ts'
+import { COUNTED_COLUMNS, countedSample, sampleRow } from './store-rows.ts'
 import { StatementStore } from './store-statements.ts'
 import type { Tables } from './store-tables.ts'
-import { tally, tallySamples, tallyScores } from './store-tallies.ts'
+import { type CountedSample, tallySamples, tallyVerdicts } from './store-tallies.ts'
 
 /** Engines bound how many values a statement may have. */
 const IDS_AT_A_TIME = 500
 const ROWS_AT_A_TIME = 500
 
+/** A verdict that is to be stored. */
+export interface Judged {
+  readonly verdict: Verdict
+  /** Whether the sample's texts go, and texts of the judge with them. */
+  readonly eraseText: boolean
+}
+
 export abstract class SqlStore extends StatementStore implements Store, Archive {
-  /** Called when a verdict was stored, within its transaction, before its sample is touched. */
+  /** Called when verdicts were stored, within their transaction, before their samples are touched. */
   protected abstract judged(
     transaction: Transaction<Tables>,
-    verdict: Pick<Verdict, 'sampleId' | 'check'>,
+    verdicts: readonly Pick<Verdict, 'sampleId' | 'check'>[],
   ): Promise<void>
 
   /** Called before an arm's event is given its number: until the transaction ends, no other is. */
@@ -53,43 +60,56 @@ export abstract class SqlStore extends StatementStore implements Store, Archive 
     return fresh
   }
 
-  async addVerdict(verdict: Verdict, eraseText = false): Promise<boolean> {
-    return await this.transact(async (transaction) => {
-      const { sampleId, check, checkVersion } = verdict
-      const scores = eraseText ? withoutTexts(verdict.scores) : verdict.scores
-      const result = await transaction
-        .insertInto('verdicts')
-        .values({
-          sample_id: sampleId,
-          check_id: check,
-          check_version: checkVersion,
-          verdict: verdict.verdict,
-          scores: JSON.stringify(scores),
-          judged_at: verdict.judgedAt,
-        })
-        .onConflict((conflict) => conflict.columns(['sample_id', 'check_id']).doNothing())
-        .executeTakeFirst()
-      await this.judged(transaction, verdict)
-      await transaction
+  /**
+   * Stores verdicts and counts them, and takes their samples off the queue.
+   * @returns of each whether it was the first one of its sample.
+   */
+  protected async insertVerdicts(
+    transaction: Transaction<Tables>,
+    judged: readonly Judged[],
+  ): Promise<boolean[]> {
+    // Always in the same order: two transactions then cannot wait for each other.
+    const ordered = judged.toSorted((a, b) =>
+      a.verdict.sampleId < b.verdict.sampleId ? -1 : Number(a.verdict.sampleId > b.verdict.sampleId),
+    )
+    const rows = await transaction
+      .insertInto('verdicts')
+      .values(ordered.map(verdictRow))
+      .onConflict((conflict) => conflict.columns(['sample_id', 'check_id']).doNothing())
+      .returning(['sample_id', 'check_id'])
+      .execute()
+    await this.judged(
+      transaction,
+      ordered.map(({ verdict }) => verdict),
+    )
+    const samples = new Map<string, CountedSample>()
+    for (const [eraseText, its] of Map.groupBy(ordered, (it) => it.eraseText)) {
+      const done = await transaction
         .updateTable('samples')
         .set({ done: 1, ...(eraseText ? NO_TEXT : {}) })
-        .where('id', '=', sampleId)
+        .where(
+          'id',
+          'in',
+          its.map(({ verdict }) => verdict.sampleId),
+        )
+        .returning(['id', ...COUNTED_COLUMNS])
         .execute()
-      if ((result.numInsertedOrUpdatedRows ?? 0n) === 0n) {
-        // Somebody was first, and may have kept what the judge wrote.
-        if (eraseText) await eraseScores(transaction, sampleId)
-        return false
-      }
-      const row = await transaction
-        .selectFrom('samples')
-        .selectAll()
-        .where('id', '=', sampleId)
-        .executeTakeFirstOrThrow()
-      const sample = toSample(row)
-      await tally(transaction, sample, checkVersion, verdict.verdict)
-      if (sample.extra === null) await tallyScores(transaction, sample, checkVersion, scores)
-      return true
-    })
+      for (const row of done) samples.set(row.id, countedSample(row))
+    }
+    const added = new Set(rows.map((row) => keyOf(row.sample_id, row.check_id)))
+    // One that was given twice is new once.
+    const fresh = new Set(
+      ordered.filter(({ verdict: { sampleId, check } }) => added.delete(keyOf(sampleId, check))),
+    )
+    for (const it of ordered) {
+      // Somebody was first, and may have kept what the judge wrote.
+      if (it.eraseText && !fresh.has(it)) await eraseScores(transaction, it.verdict.sampleId)
+    }
+    await tallyVerdicts(
+      transaction,
+      [...fresh].map(({ verdict }) => ({ sample: samples.get(verdict.sampleId)!, verdict })),
+    )
+    return judged.map((it) => fresh.has(it))
   }
 
   async addArmEvent(event: ArmEvent): Promise<void> {
@@ -149,4 +169,22 @@ export abstract class SqlStore extends StatementStore implements Store, Archive 
 
   /** Called when samples were put back among those that wait, within the transaction; for a queue that is elsewhere. */
   protected async waitingAgain(_transaction: Transaction<Tables>, _ids: readonly string[]): Promise<void> {}
+}
+
+function keyOf(sampleId: string, check: string): string {
+  return JSON.stringify([sampleId, check])
+}
+
+function verdictRow({
+  verdict: { sampleId, check, checkVersion, verdict, scores, judgedAt },
+  eraseText,
+}: Judged) {
+  return {
+    sample_id: sampleId,
+    check_id: check,
+    check_version: checkVersion,
+    verdict,
+    scores: JSON.stringify(eraseText ? withoutTexts(scores) : scores),
+    judged_at: judgedAt,
+  }
 }

@@ -4,14 +4,15 @@ import type { Kysely, Transaction } from 'kysely'
 import type { Sample } from '../domain/sample.ts'
 import type { LeasedSample, Queue, QueueFill, QueueStatus } from '../domain/store.ts'
 import type { Verdict } from '../domain/verdict.ts'
-import { SqlStore } from './store-queries.ts'
+import { type Judged, SqlStore } from './store-queries.ts'
 import type { Tables } from './store-tables.ts'
 import { queueStatus } from './store-waiting.ts'
 
 /** The number of waiting samples is counted anew this often and kept up in between. */
 const RECOUNT_MS = 1_000
-/** Samples that one transaction stores. */
+/** Samples or verdicts that one transaction stores. */
 const STORED_TOGETHER = 64
+const TOGETHER = { cache: false, maxBatchSize: STORED_TOGETHER, batchScheduleFn: setImmediate }
 
 export abstract class QueuedStore extends SqlStore implements Queue {
   private queueLimit: number
@@ -21,11 +22,18 @@ export abstract class QueuedStore extends SqlStore implements Queue {
   private countedAt = Number.NEGATIVE_INFINITY
   private counting: Promise<unknown> | null = null
   /** Stores what is offered in one turn of the event loop in one transaction; tells of each sample whether it was new. */
-  private readonly storing = new DataLoader<Sample, boolean>((samples) => this.storeTogether(samples), {
-    cache: false,
-    maxBatchSize: STORED_TOGETHER,
-    batchScheduleFn: setImmediate,
-  })
+  private readonly storing = new DataLoader<Sample, boolean>(
+    (samples) => togetherOrAlone(samples, (some) => this.store(some)),
+    TOGETHER,
+  )
+  /** The same of verdicts: tells of each whether it was its sample's first. */
+  private readonly judging = new DataLoader<Judged, boolean>(
+    (judged) =>
+      togetherOrAlone(judged, (some) =>
+        this.transact((transaction) => this.insertVerdicts(transaction, some)),
+      ),
+    TOGETHER,
+  )
 
   constructor(db: Kysely<Tables>, queueLimit: number) {
     super(db)
@@ -57,18 +65,6 @@ export abstract class QueuedStore extends SqlStore implements Queue {
     }
   }
 
-  /** Where they cannot be stored together, each is tried alone: one may be what the others failed of. */
-  private async storeTogether(samples: readonly Sample[]): Promise<(boolean | Error)[]> {
-    try {
-      return await this.store(samples)
-    } catch (error) {
-      if (samples.length === 1) return [error as Error]
-      const each: (boolean | Error)[] = []
-      for (const sample of samples) each.push(...(await this.storeTogether([sample])))
-      return each
-    }
-  }
-
   private async store(samples: readonly Sample[]): Promise<boolean[]> {
     return await this.transact(async (transaction) => {
       const added = await this.insertSamples(transaction, samples)
@@ -94,8 +90,8 @@ export abstract class QueuedStore extends SqlStore implements Queue {
     return status
   }
 
-  override async addVerdict(verdict: Verdict, eraseText = false): Promise<boolean> {
-    const added = await super.addVerdict(verdict, eraseText)
+  async addVerdict(verdict: Verdict, eraseText = false): Promise<boolean> {
+    const added = await this.judging.load({ verdict, eraseText })
     if (added) this.waiting--
     return added
   }
@@ -103,5 +99,20 @@ export abstract class QueuedStore extends SqlStore implements Queue {
   private async has(sampleId: string): Promise<boolean> {
     const row = await this.db.selectFrom('samples').select('id').where('id', '=', sampleId).executeTakeFirst()
     return row !== undefined
+  }
+}
+
+/** Where they cannot be stored together, each is tried alone: one may be what the others failed of. */
+async function togetherOrAlone<T>(
+  all: readonly T[],
+  store: (some: readonly T[]) => Promise<boolean[]>,
+): Promise<(boolean | Error)[]> {
+  try {
+    return await store(all)
+  } catch (error) {
+    if (all.length === 1) return [error as Error]
+    const each: (boolean | Error)[] = []
+    for (const it of all) each.push(...(await togetherOrAlone([it], store)))
+    return each
   }
 }

@@ -51,8 +51,31 @@ export function toSample(row: Row<'samples'>): Sample {
     messages: JSON.parse(row.messages) as ChatMessage[],
     question: row.question,
     answer: row.answer,
-    extra: row.extra === 'trigger' ? row.extra : null,
+    extra: extraOf(row),
     traceparent: row.traceparent,
+  }
+}
+
+/** Of a sample, what it is counted by: without its texts. */
+export const COUNTED_COLUMNS = [
+  'experiment',
+  'check_id',
+  'arm',
+  'policy_hash',
+  'requested_at',
+  'probability',
+  'extra',
+] as const
+
+export function countedSample(row: Pick<Row<'samples'>, (typeof COUNTED_COLUMNS)[number]>) {
+  return {
+    experiment: row.experiment,
+    check: row.check_id,
+    arm: row.arm,
+    policyHash: row.policy_hash,
+    requestedAt: Number(row.requested_at),
+    probability: row.probability,
+    extra: extraOf(row),
   }
 }
 
@@ -82,4 +105,8 @@ export function leasedSamples(rows: readonly Tables['samples'][]): LeasedSample[
   return rows
     .toSorted((a, b) => a.requested_at - b.requested_at)
     .map((row) => ({ attempts: row.attempts, taking: row.takings, sample: toSample(row) }))
+}
+
+function extraOf({ extra }: Pick<Row<'samples'>, 'extra'>): 'trigger' | null {
+  return extra === 'trigger' ? extra : null
 }

@@ -2,21 +2,21 @@
 import type { Kysely, Transaction } from 'kysely'
 import type { Sample } from '../domain/sample.ts'
 import type { ScoreTally, Tally, Wording } from '../domain/store.ts'
-import type { Score, Scores } from '../domain/verdict.ts'
+import type { Score, Verdict } from '../domain/verdict.ts'
 import type { Tables } from './store-tables.ts'
 
 const HOUR_MS = 3_600_000
 
-/** Adds a sample's verdict to what is counted of it. @param times -1 takes it back. */
-export async function tally(
-  transaction: Transaction<Tables>,
-  sample: Sample,
-  checkVersion: string,
-  kind: Tally['kind'],
-  times: 1 | -1 = 1,
-): Promise<void> {
-  await addTallies(transaction, [tallyRow(sample, checkVersion, kind, times)])
-  if (times === -1) await transaction.deleteFrom('tallies').where('n', '=', 0).execute()
+/** Of a sample, what it is counted by. */
+export type CountedSample = Pick<
+  Sample,
+  'experiment' | 'check' | 'arm' | 'policyHash' | 'requestedAt' | 'probability' | 'extra'
+>
+
+/** A sample with its verdict. */
+export interface CountedVerdict {
+  readonly sample: CountedSample
+  readonly verdict: Pick<Verdict, 'checkVersion' | 'verdict' | 'scores'>
 }
 
 /** Adds new samples to what is counted of them. */
@@ -24,19 +24,38 @@ export async function tallySamples(
   transaction: Transaction<Tables>,
   samples: readonly Sample[],
 ): Promise<void> {
-  const sums = new Map<string, TallyRow>()
-  for (const sample of samples) {
-    const row = tallyRow(sample, sample.checkVersion, 'sample', 1)
-    const key = JSON.stringify(TALLY_KEY.map((column) => row[column]))
-    const sum = sums.get(key)
-    sums.set(key, sum === undefined ? row : added(sum, row))
-  }
-  // Always in the same order: two transactions then cannot wait for each other.
-  const rows = [...sums].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, row]) => row)
-  if (rows.length > 0) await addTallies(transaction, rows)
+  await addTallies(
+    transaction,
+    samples.map((sample) => tallyRow(sample, sample.checkVersion, 'sample', 1)),
+  )
 }
 
-type TallyRow = ReturnType<typeof tallyRow>
+/** Adds verdicts to what is counted of them, and of drawn samples the scores. @param times -1 takes them back. */
+export async function tallyVerdicts(
+  transaction: Transaction<Tables>,
+  counted: readonly CountedVerdict[],
+  times: 1 | -1 = 1,
+): Promise<void> {
+  await addTallies(
+    transaction,
+    counted.map(({ sample, verdict }) => tallyRow(sample, verdict.checkVersion, verdict.verdict, times)),
+  )
+  const drawn = counted.filter(({ sample }) => (sample.extra ?? null) === null)
+  await addScores(
+    transaction,
+    drawn.flatMap(({ sample, verdict: { checkVersion, scores } }) =>
+      Object.entries(scores).map(([rubric, score]) => ({
+        ...wordingOf(sample, checkVersion),
+        rubric,
+        score: scoreText(score),
+        n: times as number,
+      })),
+    ),
+  )
+  if (times === 1) return
+  await transaction.deleteFrom('tallies').where('n', '=', 0).execute()
+  await transaction.deleteFrom('score_tallies').where('n', '=', 0).execute()
+}
 
 /** What is counted apart. */
 export const TALLY_KEY = [
@@ -60,7 +79,7 @@ export const SCORE_KEY = [
   'score',
 ] as const
 
-export function tallyRow(sample: Sample, checkVersion: string, kind: Tally['kind'], times: 1 | -1) {
+export function tallyRow(sample: CountedSample, checkVersion: string, kind: Tally['kind'], times: 1 | -1) {
   const weight = 1 / sample.probability
   return {
     ...wordingOf(sample, checkVersion),
@@ -73,14 +92,24 @@ export function tallyRow(sample: Sample, checkVersion: string, kind: Tally['kind
   }
 }
 
-function added(a: TallyRow, b: TallyRow): TallyRow {
-  return { ...a, n: a.n + b.n, w: a.w + b.w, w2: a.w2 + b.w2 }
+/** Rows with the same key made one, always in the same order: two transactions then cannot wait for each other. */
+function summed<R extends object>(
+  rows: readonly R[],
+  key: readonly (keyof R)[],
+  add: (one: R, other: R) => R,
+): R[] {
+  const groups = Map.groupBy(rows, (row) => JSON.stringify(key.map((column) => row[column])))
+  return [...groups].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, its]) => its.reduce(add))
 }
 
-async function addTallies(transaction: Transaction<Tables>, rows: readonly TallyRow[]): Promise<void> {
+async function addTallies(
+  transaction: Transaction<Tables>,
+  rows: readonly ReturnType<typeof tallyRow>[],
+): Promise<void> {
+  if (rows.length === 0) return
   await transaction
     .insertInto('tallies')
-    .values(rows)
+    .values(summed(rows, TALLY_KEY, (a, b) => ({ ...a, n: a.n + b.n, w: a.w + b.w, w2: a.w2 + b.w2 })))
     .onConflict((conflict) =>
       conflict.columns(TALLY_KEY).doUpdateSet((eb) => ({
         n: eb('tallies.n', '+', eb.ref('excluded.n')),
@@ -91,30 +120,20 @@ async function addTallies(transaction: Transaction<Tables>, rows: readonly Tally
     .execute()
 }
 
-/** Adds the scores of a drawn sample to what is counted of them. */
-export async function tallyScores(
+async function addScores(
   transaction: Transaction<Tables>,
-  sample: Sample,
-  checkVersion: string,
-  scores: Scores,
-  times: 1 | -1 = 1,
+  rows: readonly Tables['score_tallies'][],
 ): Promise<void> {
-  // Always in the same order: two transactions then cannot wait for each other.
-  for (const rubric of Object.keys(scores).sort()) {
-    await transaction
-      .insertInto('score_tallies')
-      .values({
-        ...wordingOf(sample, checkVersion),
-        rubric,
-        score: scoreText(scores[rubric]!),
-        n: times,
-      })
-      .onConflict((conflict) =>
-        conflict.columns(SCORE_KEY).doUpdateSet((eb) => ({ n: eb('score_tallies.n', '+', times) })),
-      )
-      .execute()
-  }
-  if (times === -1) await transaction.deleteFrom('score_tallies').where('n', '=', 0).execute()
+  if (rows.length === 0) return
+  await transaction
+    .insertInto('score_tallies')
+    .values(summed(rows, SCORE_KEY, (a, b) => ({ ...a, n: a.n + b.n })))
+    .onConflict((conflict) =>
+      conflict.columns(SCORE_KEY).doUpdateSet((eb) => ({
+        n: eb('score_tallies.n', '+', eb.ref('excluded.n')),
+      })),
+    )
+    .execute()
 }
 
 export async function readTallies(db: Kysely<Tables>, experiment: string, check: string): Promise<Tally[]> {
@@ -156,7 +175,7 @@ export async function readScoreTallies(
 }
 
 /** What is counted together. */
-function wordingOf(sample: Sample, checkVersion: string) {
+function wordingOf(sample: CountedSample, checkVersion: string) {
   return {
     experiment: sample.experiment,
     check_id: sample.check,

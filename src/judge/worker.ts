@@ -139,13 +139,18 @@ export class JudgeWorker {
     while (!signal.aborted) {
       try {
         await this.gates.refresh()
-        if (await this.take()) await this.running.onSizeLessThan(1)
+        if ((await this.anyWaiting()) && (await this.take())) await this.running.onSizeLessThan(1)
         else await sleep(POLL_MS, undefined, { signal }).catch(() => {})
       } catch (error) {
         this.deps.log.error({ err: error }, 'the judge cannot read its queue; it tries again')
         await sleep(TROUBLE_MS, undefined, { signal }).catch(() => {})
       }
     }
+  }
+
+  /** As far as this process knows, which costs nothing; what others stored it knows after a second. */
+  private async anyWaiting(): Promise<boolean> {
+    return (await this.deps.queue.fill()).waiting > 0
   }
 
   /** Takes what may be judged now. @returns whether there was anything. */

@@ -39,7 +39,7 @@ const MAX_WAITING = 512
 const MAX_WAITING_BYTES = 64 * 1024 * 1024
 const FLUSH_INTERVAL_MS = 1_000
 /** Finished exchanges are handed over together: after so many milliseconds, or as soon as there are so many. */
-const TOGETHER_MS = 50
+const TOGETHER_MS = 250
 const TOGETHER = 64
 /** Units remembered as stored, so that a unit is not written again with each request. */
 const KNOWN_UNITS = 100_000

@@ -62,6 +62,32 @@ export function verdictContract(engine: Engine): void {
       expect(scoreTallies.find(({ rubric }) => rubric === 'b')).toMatchObject({ score: 31.3, count: 30 })
     })
 
+    test('that come at once are stored, texts erased as asked, and only what cannot be stored fails', async () => {
+      const store = await openNew(engine)
+      const samples = Array.from({ length: 24 }, () => makeSample())
+      await Promise.all(samples.map((sample) => store.offer(sample)))
+      const scores = { a: { kind: 'unparsed', text: 'what the judge wrote' } } as const
+      const told = [...samples.slice(0, 12), makeSample(), ...samples.slice(12)]
+      const stored = await Promise.allSettled(
+        told.map((it, n) => store.addVerdict(verdictOn(it, 'unparsed', { scores }), n % 3 === 0)),
+      )
+      expect(stored.map((it) => (it.status === 'rejected' ? 'refused' : it.value))).toEqual(
+        told.map((_, n) => (n === 12 ? 'refused' : true)),
+      )
+      const again = await Promise.all(
+        samples.slice(0, 6).map((it) => store.addVerdict(verdictOn(it, 'positive'), true)),
+      )
+      expect(again).toEqual(Array(6).fill(false))
+      expect((await store.status()).depth).toBe(0)
+      const rows = await store.find({}, 1_000)
+      for (const { sample, erased, verdict } of rows) {
+        const n = told.findIndex(({ id }) => id === sample.id)
+        expect(erased).toBe(n < 6 || n % 3 === 0)
+        expect(verdict?.scores).toMatchObject({ a: { text: erased ? '' : 'what the judge wrote' } })
+      }
+      expect(sorted(await store.tallies('birds', 'archaic'))).toEqual(sorted(recount(rows)))
+    })
+
     test('and samples are counted as their rows would be, after any sequence of operations', async () => {
       const store = await openNew(engine)
       let runs = 0
