@@ -5,6 +5,9 @@
 import { Agent, type Dispatcher, errors } from 'undici'
 import { type JudgeFetch, LARGEST_REPLY, ReplyTooLargeError } from './judge-openai-options.ts'
 
+/** As `Response` reads text: without a byte order mark. */
+const UTF8 = new TextDecoder()
+
 // How long a judge may take is its signal's affair.
 const agent = new Agent({ maxResponseSize: LARGEST_REPLY, headersTimeout: 0, bodyTimeout: 0 })
 
@@ -64,7 +67,7 @@ class Reply implements Dispatcher.DispatchHandler {
   onResponseEnd(): void {
     this.leave()
     try {
-      this.settle.resolve(wholeResponse(Buffer.concat(this.chunks).toString(), this.status, this.type))
+      this.settle.resolve(wholeResponse(UTF8.decode(Buffer.concat(this.chunks)), this.status, this.type))
     } catch (error) {
       // It refuses statuses that are none.
       this.settle.reject(error)

@@ -61,6 +61,7 @@ export function createClient(options: OpenAIJudgeOptions): JudgeModel {
     logprobs: boolean,
     signal: AbortSignal,
     headers: Readonly<Record<string, string>>,
+    timeout: number,
   ) => {
     const request: ChatCompletionCreateParamsNonStreaming = {
       model,
@@ -69,22 +70,27 @@ export function createClient(options: OpenAIJudgeOptions): JudgeModel {
       max_tokens: maxTokens,
       ...(logprobs ? { logprobs: true, top_logprobs: TOP_LOGPROBS } : {}),
     }
-    const answer = readCompletion(name, await client.chat.completions.create(request, { signal, headers }))
+    const answer = readCompletion(
+      name,
+      await client.chat.completions.create(request, { signal, headers, timeout }),
+    )
     // What was not asked for is not used, whatever a server sends.
     return logprobs ? answer : { ...answer, tokens: null }
   }
 
   return {
     async ask(model, prompt, stopping, headers = {}) {
+      const deadline = performance.now() + timeout
       try {
         if (!options.logprobs || withoutLogprobs.has(model))
-          return await ask(model, prompt, false, stopping, headers)
+          return await ask(model, prompt, false, stopping, headers, timeout)
         try {
-          return await ask(model, prompt, true, stopping, headers)
+          return await ask(model, prompt, true, stopping, headers, timeout)
         } catch (error) {
           if (!mayRefuseLogprobs(error)) throw error
           // Servers word this refusal in many ways; that it helps to ask without is what shows it was one.
-          const answer = await ask(model, prompt, false, stopping, headers)
+          const left = Math.max(1, Math.floor(deadline - performance.now()))
+          const answer = await ask(model, prompt, false, stopping, headers, left)
           withoutLogprobs.add(model)
           return answer
         }

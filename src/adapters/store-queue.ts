@@ -111,8 +111,7 @@ async function togetherOrAlone<T>(
     return await store(all)
   } catch (error) {
     if (all.length === 1) return [error as Error]
-    const each: (boolean | Error)[] = []
-    for (const it of all) each.push(...(await togetherOrAlone([it], store)))
-    return each
+    // At once: where it is the store, each waits for it for as long as one does.
+    return (await Promise.all(all.map((it) => togetherOrAlone([it], store)))).flat()
   }
 }

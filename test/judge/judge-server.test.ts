@@ -225,6 +225,29 @@ describe.each(WAYS)('a judge that sends something else, asked %s', (_way, askedB
     expect(await failure()).toMatchObject({ code: 'ballast_upstream_timeout', retryable: true })
   })
 
+  test('asking again without logprobs takes no longer than the time that is left', async () => {
+    const { failure } = await judgeAt(
+      (request, response) => {
+        if (bodyOf(request).logprobs) setTimeout(() => json(response, 400, {}), 2_500)
+      },
+      { ...askedBy, timeout: 3_000 },
+    )
+    const begun = performance.now()
+    expect(await failure()).toMatchObject({ code: 'ballast_upstream_timeout' })
+    expect(performance.now() - begun).toBeLessThan(5_000)
+  })
+
+  test('a byte order mark in front of the answer is none of it', async () => {
+    const { ask } = await judgeAt(
+      (_request, response) =>
+        void response
+          .writeHead(200, { 'content-type': 'application/json' })
+          .end(`\ufeff${JSON.stringify(choice({}, { content: '30' }))}`),
+      { ...askedBy, logprobs: false },
+    )
+    expect(await ask()).toMatchObject({ text: '30' })
+  })
+
   test.each<[string, Record<string, unknown>, { text: string; cutOff?: boolean; tokens?: null }]>([
     [
       'tool calls',
