@@ -1,5 +1,4 @@
 /** The policies that a command works with: the shipped ones, those of folders, or those of a configuration. */
-
 import { existsSync, statSync } from 'node:fs'
 import { readCatalog } from '../config/catalog.ts'
 import { CATALOG_FOLDER } from '../config/catalog-folder.ts'

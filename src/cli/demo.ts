@@ -2,7 +2,6 @@
  * `ballast demo`: the real proxy, judge and store in front of the sandbox, and traffic to look at. With `--requests` it
  * ends by itself; without, it stays up until it is interrupted.
  */
-
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'

@@ -1,5 +1,4 @@
 /** What the commands that stay up share: their log, their configuration and its reloads, and how they end. */
-
 import { Option } from 'commander'
 import { CATALOG_FOLDER } from '../config/catalog-folder.ts'
 import { type Config, loadConfigFile } from '../config/load.ts'

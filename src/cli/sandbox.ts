@@ -1,5 +1,4 @@
 /** `ballast sandbox`: a stand-in for fine-tuned models and a judge, or recorded exchanges in their place. */
-
 import { Command } from 'commander'
 import { readCatalog } from '../config/catalog.ts'
 import { CATALOG_FOLDER } from '../config/catalog-folder.ts'

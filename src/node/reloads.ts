@@ -79,7 +79,7 @@ export class Reloads {
     const { signal } = this.ending
     let last = await look(this.paths)
     // It was read before anybody watched. What has changed since then counts once it stands still, like any change.
-    if (this.isRunning()) this.seen = last
+    if (this.comesOutAs({ outcome: 'unchanged' })) this.seen = last
     while (!signal.aborted) {
       await sleep(everyMs, undefined, { signal, ref: false }).catch(() => {})
       await this.reloading
@@ -89,15 +89,6 @@ export class Reloads {
       const asked = seen !== this.seen
       if (!signal.aborted && !asked && differ(now, seen) && !differ(now, last)) await this.reload()
       last = now
-    }
-  }
-
-  private isRunning(): boolean {
-    const { ballast, read } = this.options
-    try {
-      return read(ballast.config).hash === ballast.config.hash
-    } catch {
-      return false
     }
   }
 
@@ -116,8 +107,8 @@ export class Reloads {
     return reload.outcome
   }
 
-  /** Whether reading once more gives what `reload` was made of. */
-  private comesOutAs({ outcome, problems }: Reload): boolean {
+  /** Whether reading now would come out so; `unchanged` and `applied`: as what runs. */
+  private comesOutAs({ outcome, problems }: Pick<Reload, 'outcome' | 'problems'>): boolean {
     const { ballast, read } = this.options
     try {
       return read(ballast.config).hash === ballast.config.hash && outcome !== 'failed'

@@ -11,7 +11,6 @@ import { formatProblem } from '../config/problem.ts'
 import { diskFiles } from '../config/read.ts'
 import type { Bundled } from './bundled-files.ts'
 
-/** As `node.ts` has it, whose other imports are not wanted here. */
 const CATALOG = '/catalog'
 const UNSET = /the environment variable \w+ is not set$/
 
